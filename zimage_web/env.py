@@ -1,0 +1,121 @@
+"""Typed readers of environment variables. Nonsense is refused with the variable's name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def text(name: str, default: str = "") -> str:
+    """The variable's text without outer blanks; `default` when unset or empty."""
+    return os.environ.get(name, "").strip() or default
+
+
+def flag(name: str, default: bool) -> bool:
+    """True or False, written so. Raises ImproperlyConfigured for anything else."""
+    value = text(name)
+    if not value:
+        return default
+    if value.lower() not in ("true", "false"):
+        raise ImproperlyConfigured(f"{name}={value!r}: use True or False")
+    return value.lower() == "true"
+
+
+def number(name: str, default: int, *, low: int, high: int) -> int:
+    """A whole number from `low` to `high`. Raises ImproperlyConfigured otherwise."""
+    value = text(name)
+    try:
+        result = int(value) if value else default
+    except ValueError:
+        raise ImproperlyConfigured(f"{name}={value!r}: use a whole number from {low} to {high}") from None
+    if not low <= result <= high:
+        raise ImproperlyConfigured(f"{name}={result}: use a whole number from {low} to {high}")
+    return result
+
+
+def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
+    """One of `allowed`. Raises ImproperlyConfigured otherwise."""
+    value = text(name, default)
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name}={value!r}: use one of {', '.join(allowed)}")
+    return value
+
+
+def names(name: str, default: str = "") -> list[str]:
+    """A comma-separated list."""
+    return [part.strip() for part in text(name, default).split(",") if part.strip()]
+
+
+def path(name: str, default: Path) -> Path:
+    """An absolute path; `~` is expanded."""
+    return Path(text(name, str(default))).expanduser().absolute()
+
+
+def url(name: str, default: str, schemes: tuple[str, ...]) -> str:
+    """A URL of one of `schemes`, or empty when `default` is. Raises ImproperlyConfigured otherwise."""
+    value = text(name, default)
+    if value and (urlsplit(value).scheme not in schemes or "://" not in value):
+        starts = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise ImproperlyConfigured(f"{name}={_hidden(value)!r}: use a URL that starts with {starts}")
+    return value
+
+
+def database(name: str, sqlite: Path) -> dict[str, object]:
+    """Django's DATABASES entry: PostgreSQL from a `postgres://` URL, else the SQLite file.
+
+    Raises ImproperlyConfigured for another scheme, a missing database name or a broken port.
+    """
+    value = url(name, "", ("postgres", "postgresql"))
+    if not value:
+        return {
+            "ENGINE": "django.db.backends.sqlite3", "NAME": sqlite,
+            # Without IMMEDIATE, two writers that both began by reading deadlock into "database is locked".
+            "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": (
+                "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA busy_timeout=20000;"
+                "PRAGMA temp_store=MEMORY;PRAGMA mmap_size=134217728;PRAGMA cache_size=-16384;")},
+            # A file, not shared memory: tests race real threads and processes against it.
+            "TEST": {"NAME": str(sqlite.with_name("test.sqlite3"))},
+        }
+    parts = urlsplit(value)
+    try:
+        port = parts.port
+    except ValueError:
+        raise ImproperlyConfigured(f"{name}={_hidden(value)!r}: the port is not a number") from None
+    if not parts.path.strip("/"):
+        raise ImproperlyConfigured(f"{name}={_hidden(value)!r}: the database's name is missing after the host")
+    return {
+        "ENGINE": "django.db.backends.postgresql", "NAME": unquote(parts.path.strip("/")),
+        "USER": unquote(parts.username or ""), "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "", "PORT": port or "",
+        # Persistent connections leak under ASGI (Django ticket 33497): a pool instead.
+        "CONN_MAX_AGE": 0, "OPTIONS": {"pool": {"min_size": 1, "max_size": 8}},
+    }
+
+
+def secret(name: str, file: Path) -> str:
+    """The variable, or a key made once and kept in `file` with mode 0600."""
+    value = text(name)
+    if value:
+        if len(value) < 32:
+            raise ImproperlyConfigured(f"{name}: use at least 32 random characters")
+        return value
+    if not file.exists():
+        from django.core.management.utils import get_random_secret_key
+
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_suffix(f".{os.getpid()}")
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
+            handle.write(get_random_secret_key())
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh, file)  # atomic: of two processes that start at once, the first one's key stays
+        fresh.unlink()
+    return file.read_text().strip()
+
+
+def _hidden(value: str) -> str:
+    """A URL without its password, fit for a message."""
+    return value if "@" not in value else f"{value.split('://')[0]}://…@{value.rsplit('@', 1)[1]}"

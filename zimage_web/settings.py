@@ -1,0 +1,187 @@
+"""Settings: read once from the environment, typed, refused when they make no sense.
+
+Every variable stands in the README's table and in `.env.example`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from zimage_web import env, logs
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = env.path("VAR_DIR", BASE_DIR / "var")
+STUDIO_SHAPE = env.choice("STUDIO_SHAPE", "embedded", ("embedded", "production"))
+EMBEDDED = STUDIO_SHAPE == "embedded"
+DEBUG = env.flag("DEBUG", False)
+SECRET_KEY = env.secret("SECRET_KEY", VAR_DIR / "secret-key")
+ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
+CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+
+# --- services -------------------------------------------------------------------------------
+DATABASES = {"default": env.database("DATABASE_URL", VAR_DIR / "studio.sqlite3")}
+_REDIS = ("redis", "rediss", "unix")
+REDIS_URL = env.url("REDIS_URL", "" if EMBEDDED else "redis://127.0.0.1:6379/0", _REDIS)
+# Kombu names a Redis behind a unix socket differently from redis-py.
+BROKER_URL = env.url("BROKER_URL", REDIS_URL.replace("unix://", "redis+socket://", 1),
+                     ("redis", "rediss", "redis+socket", "amqp", "amqps"))
+if not EMBEDDED and DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    raise ImproperlyConfigured("DATABASE_URL: the production shape needs a postgres:// URL")
+
+if REDIS_URL:
+    CHANNEL_LAYERS = {"default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        # A socket timeout would drop idle subscriptions.
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None, "max_connections": 10000}]},
+    }}
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+else:  # a management command or a test without the supervisor's Redis
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+CELERY_BROKER_URL = BROKER_URL or "memory://"
+CELERY_TASK_ACKS_LATE = CELERY_TASK_REJECT_ON_WORKER_LOST = CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_DEFAULT_QUEUE = "render"
+CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat")
+CELERY_TIMEZONE = "UTC"
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object]
+if CELERY_BROKER_URL.startswith("amqp"):
+    CELERY_TASK_DEFAULT_QUEUE_TYPE = "quorum"
+    CELERY_WORKER_DETECT_QUORUM_QUEUES = True
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True}
+else:
+    # The timeout is above the longest render, or Redis hands a running task out again.
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "visibility_timeout": 21600, "unacked_restore_interval": 10, "unacked_restore_throttle": 1,
+        "socket_keepalive": True, "health_check_interval": 30}
+
+# --- files ----------------------------------------------------------------------------------
+STORAGE = env.choice("STORAGE", "local", ("local", "s3"))
+MEDIA_ROOT = VAR_DIR / "media"
+SIGNED_LINK_SECONDS = env.number("SIGNED_LINK_SECONDS", 300, low=10, high=86400)
+STORAGES: dict[str, dict[str, object]] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": MEDIA_ROOT}},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+if STORAGE == "s3":
+    _bucket = env.text("S3_BUCKET")
+    if not _bucket:
+        raise ImproperlyConfigured("S3_BUCKET: name the bucket when STORAGE=s3")
+    STORAGES["default"] = {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": {
+        "bucket_name": _bucket, "endpoint_url": env.url("S3_ENDPOINT_URL", "", ("http", "https")) or None,
+        "region_name": env.text("S3_REGION") or None, "access_key": env.text("S3_ACCESS_KEY") or None,
+        "secret_key": env.text("S3_SECRET_KEY") or None,
+        "addressing_style": env.choice("S3_ADDRESSING", "auto", ("auto", "path", "virtual")),
+        "signature_version": "s3v4", "querystring_auth": True, "querystring_expire": SIGNED_LINK_SECONDS,
+        "default_acl": None, "file_overwrite": True}}
+
+# --- renders --------------------------------------------------------------------------------
+MODEL_DIR = env.path("MODEL_DIR", BASE_DIR / "models" / "z-image-demo")
+MODEL_DEVICE = env.choice("MODEL_DEVICE", "auto", ("auto", "cpu", "cuda"))
+MODEL_THREADS = env.number("MODEL_THREADS", 0, low=0, high=256)
+RENDERER = "studio.render.zimage.ZImageRenderer"
+WORKER_NAME = env.text("WORKER_NAME", "worker-1")
+LEASE_SECONDS = env.number("LEASE_SECONDS", 20, low=2, high=3600)
+MAX_ATTEMPTS = env.number("MAX_ATTEMPTS", 3, low=1, high=10)
+TEAM_MONTHLY_PICTURES = env.number("TEAM_MONTHLY_PICTURES", 2000, low=0, high=10_000_000)
+AI_LABEL_PRODUCER = env.text("AI_LABEL_PRODUCER", "Z-Image-campaign-studio")
+
+# --- application ----------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "django.contrib.messages",
+    "whitenoise.runserver_nostatic", "django.contrib.staticfiles", "channels", "django_htmx",
+    "allauth", "allauth.account", "studio",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "studio.web.middleware.content_security_policy",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "studio.web.middleware.language",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "studio.web.middleware.StudioErrors",
+]
+ROOT_URLCONF = "zimage_web.urls"
+ASGI_APPLICATION = "zimage_web.asgi.application"
+TEMPLATES = [{
+    "BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [BASE_DIR / "templates"], "APP_DIRS": False,
+    "OPTIONS": {
+        "context_processors": [
+            "django.template.context_processors.request", "django.contrib.auth.context_processors.auth",
+            "django.contrib.messages.context_processors.messages", "studio.web.context.shell",
+        ],
+        "builtins": [
+            "django.templatetags.i18n", "django.templatetags.static",
+            "studio.templatetags.icons", "studio.templatetags.studio_tags"],
+        "loaders": ["django.template.loaders.filesystem.Loader"] if DEBUG else [
+            ("django.template.loaders.cached.Loader", ["django.template.loaders.filesystem.Loader"])],
+    },
+}]
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = VAR_DIR / "static"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+FILE_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+
+AUTH_USER_MODEL = "studio.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "home"
+ACCOUNT_ADAPTER = "studio.web.allauth_adapter.ClosedAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
+ACCOUNT_SESSION_REMEMBER = None
+ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key"}
+HTTPS_ONLY = env.flag("HTTPS_ONLY", not EMBEDDED)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_SSL_REDIRECT = HTTPS_ONLY
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+if env.flag("BEHIND_PROXY", False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "studio.web.views.errors.csrf_failure"
+
+EMAIL_HOST = env.text("EMAIL_HOST")
+EMAIL_PORT = env.number("EMAIL_PORT", 587, low=1, high=65535)
+EMAIL_HOST_USER = env.text("EMAIL_USER")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_PASSWORD")
+EMAIL_USE_TLS = env.flag("EMAIL_TLS", True)
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "studio@localhost")
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("zh-hans", "中文"), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "studio" / "locale"]
+USE_I18N = USE_TZ = True
+TIME_ZONE = env.text("TIME_ZONE", "Asia/Shanghai")
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGGING_CONFIG = None
+logs.configure(LOG_LEVEL, json=not EMBEDDED)
