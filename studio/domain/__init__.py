@@ -1,0 +1,1 @@
+"""Plain Python: states, specs, formats, prompts, errors, events. No Django, no torch."""

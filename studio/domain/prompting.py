@@ -1,0 +1,49 @@
+"""Prompt text: cleaning, limits, joining of the two languages."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from studio.domain.errors import Invalid
+from studio.domain.i18n import gettext_noop as _
+
+#: Characters a person may type per language. Z-Image reads at most 512 tokens.
+MAX_PROMPT_CHARS = 2000
+
+# A chat-template token typed by a person would become a control token of the text encoder.
+_CONTROL_TOKEN = re.compile(r"<\|[a-z_]{1,32}\|>", re.IGNORECASE)
+_KEEP = {"\n", "\t"}
+
+
+def clean_prompt(text: str, *, field: str) -> str:
+    """Return `text` fit for the text encoder: NFC, one kind of line break, no outer blanks.
+
+    Raises Invalid (with `field`) for text over MAX_PROMPT_CHARS, for control characters, lone
+    surrogates, and for chat-template tokens such as the one that ends a message.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if len(text) > MAX_PROMPT_CHARS:
+        raise Invalid(
+            _("The prompt has %(length)d characters; at most %(limit)d can be used."),
+            field=field, length=len(text), limit=MAX_PROMPT_CHARS,
+        )
+    if any(unicodedata.category(c) in ("Cc", "Cs") and c not in _KEEP for c in text):
+        raise Invalid(_("The prompt contains control characters. Type it again, or paste it as plain text."), field=field)
+    found = _CONTROL_TOKEN.search(text)
+    if found:
+        raise Invalid(
+            _("The prompt contains “%(token)s”, which is reserved for the model. Remove it."),
+            field=field, token=found.group(),
+        )
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def join_prompts(zh: str, en: str) -> str:
+    """Join the two languages as the model reads them: `zh | en`, or the one that is given.
+
+    Raises Invalid when both are empty.
+    """
+    if not zh and not en:
+        raise Invalid(_("Write a prompt in Chinese, in English, or in both."), field="prompt_zh")
+    return f"{zh} | {en}" if zh and en else zh or en

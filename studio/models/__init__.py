@@ -1,0 +1,19 @@
+"""Rows, constraints, querysets. Modules import downwards only, in the order of this list."""
+
+from __future__ import annotations
+
+from studio.models.accounts import Membership, Team, User
+from studio.models.campaigns import AdFormat, Campaign
+from studio.models.renders import RenderBatch, RenderJob
+
+from studio.models.assets import Asset  # isort: skip
+from studio.models.reviews import Review
+
+from studio.models.quotas import QuotaAccount, QuotaEntry  # isort: skip
+from studio.models.activity import Activity  # isort: skip
+from studio.models.workers import Worker
+
+__all__ = [
+    "Activity", "AdFormat", "Asset", "Campaign", "Membership", "QuotaAccount", "QuotaEntry",
+    "RenderBatch", "RenderJob", "Review", "Team", "User", "Worker",
+]

@@ -1,0 +1,160 @@
+"""What was asked for (a batch) and each picture of it (a job). The job table is the queue."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Self
+from uuid import UUID, uuid4
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.db.models import F, Q, Value, Window
+from django.db.models.functions import Mod, RowNumber
+from django.db.models.lookups import Exact
+
+from studio.domain.spec import MAX_SEED, RenderSpec
+from studio.domain.states import CLOSED_JOBS, OPEN_JOBS, JobStatus, job_sources
+from studio.models.accounts import Team, User
+from studio.models.base import choices, one_of
+from studio.models.campaigns import AdFormat, Campaign, sized
+
+
+def _sixteenths(field: str) -> Exact:
+    return Exact(Mod(F(field), Value(16)), Value(0))
+
+
+class RenderBatch(models.Model):
+    """One press of Render: a prompt in several formats. `number` counts within the campaign."""
+
+    campaign = models.ForeignKey(Campaign, models.PROTECT, related_name="batches")
+    number = models.PositiveIntegerField()
+    requested_by = models.ForeignKey(User, models.PROTECT, related_name="batches")
+    #: Made by the page: the same request sent twice is one batch.
+    request_key = models.UUIDField()
+    prompt_zh = models.TextField(blank=True)
+    prompt_en = models.TextField(blank=True)
+    prompt = models.TextField()
+    seed = models.PositiveBigIntegerField()
+    count = models.PositiveSmallIntegerField()
+    steps = models.PositiveSmallIntegerField()
+    guidance = models.FloatField(default=0.0)
+    sampler = models.CharField(max_length=20, default="euler")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["requested_by", "request_key"], name="batch_one_per_request"),
+            models.UniqueConstraint(fields=["campaign", "number"], name="batch_number_counts_in_campaign"),
+            models.CheckConstraint(condition=~Q(prompt=""), name="batch_has_a_prompt"),
+            models.CheckConstraint(condition=Q(seed__range=(0, MAX_SEED)), name="batch_seed_in_range"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.campaign} #{self.number}"
+
+
+class RenderJobQuerySet(models.QuerySet["RenderJob"]):
+    """Moves between states; every move is a compare-and-set."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """The jobs of visible campaigns."""
+        return self.filter(campaign__in=Campaign.objects.visible_to(user))
+
+    def open(self) -> Self:
+        """Queued or running."""
+        return self.filter(status__in=OPEN_JOBS)
+
+    def in_turn(self) -> Self:
+        """Queued jobs in the order in which they will be taken: teams take turns, then age.
+
+        Adds `turn`, the job's place (1-based) among its own team's.
+        """
+        turn = Window(RowNumber(), partition_by=F("team_id"), order_by=[F("created_at"), F("batch_id"), F("position")])
+        return self.filter(status=JobStatus.QUEUED).annotate(turn=turn).order_by(
+            "turn", F("team__served_at").asc(nulls_first=True), "created_at", "batch_id", "position")
+
+    def move(self, pk: UUID, to: JobStatus, **fields: object) -> bool:
+        """Move one job; False means another process moved it first."""
+        if to is not JobStatus.RUNNING:
+            fields |= {"lease_token": None, "lease_until": None}
+        return self.filter(pk=pk, status__in=job_sources(to)).update(status=to, **fields) == 1
+
+    def renew(self, pk: UUID, token: UUID, *, until: datetime, **fields: object) -> bool:
+        """Keep a running job; False means it was cancelled or given to another worker."""
+        return self.filter(pk=pk, status=JobStatus.RUNNING, lease_token=token).update(lease_until=until, **fields) == 1
+
+
+class RenderJob(models.Model):
+    """One picture to render; sizes in pixels."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    batch = models.ForeignKey(RenderBatch, models.PROTECT, related_name="jobs")
+    campaign = models.ForeignKey(Campaign, models.PROTECT, related_name="jobs")
+    team = models.ForeignKey(Team, models.PROTECT, related_name="jobs")
+    ad_format = models.ForeignKey(AdFormat, models.PROTECT, null=True, related_name="jobs")
+    position = models.PositiveSmallIntegerField()
+    seed = models.PositiveBigIntegerField()
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    render_width = models.PositiveIntegerField()
+    render_height = models.PositiveIntegerField()
+    status = models.CharField(max_length=10, choices=choices(JobStatus), default=JobStatus.QUEUED)
+    step = models.PositiveSmallIntegerField(default=0)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    lease_token = models.UUIDField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    worker = models.CharField(max_length=80, blank=True)
+    error = models.JSONField(null=True)  # {"code", "message", "params"}: translated when shown
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    objects = RenderJobQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["team", "created_at"], name="renderjob_queued", condition=Q(status="queued")),
+            models.Index(fields=["lease_until"], name="renderjob_leased", condition=Q(status="running")),
+            models.Index(fields=["campaign", "-created_at"], name="renderjob_campaign"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["batch", "position"], name="renderjob_position_in_batch"),
+            one_of("status", JobStatus, "renderjob_status_is_known"),
+            sized("renderjob"),
+            models.CheckConstraint(
+                condition=Q(finished_at__isnull=False, status__in=CLOSED_JOBS)
+                | Q(finished_at__isnull=True, status__in=OPEN_JOBS),
+                name="renderjob_finished_iff_closed"),
+            models.CheckConstraint(
+                condition=Q(status=JobStatus.RUNNING, lease_token__isnull=False, lease_until__isnull=False)
+                | ~Q(status=JobStatus.RUNNING) & Q(lease_token__isnull=True, lease_until__isnull=True),
+                name="renderjob_leased_iff_running"),
+            models.CheckConstraint(
+                condition=Q(_sixteenths("render_width"), _sixteenths("render_height")),
+                name="renderjob_render_size_is_a_multiple_of_16"),
+        ]
+
+    def __str__(self) -> str:
+        return self.frame
+
+    @property
+    def frame(self) -> str:
+        """The frame number people speak of, such as 142-02."""
+        return f"{self.batch.number}-{self.position:02}"
+
+    @property
+    def is_open(self) -> bool:
+        """Still queued or running."""
+        return self.status in OPEN_JOBS
+
+    @property
+    def waited(self) -> timedelta | None:
+        """From submit to the worker's start of the last attempt."""
+        return self.started_at - self.created_at if self.started_at else None
+
+    def spec(self) -> RenderSpec:
+        """What the engine needs. Reads the batch."""
+        return RenderSpec(
+            prompt=self.batch.prompt, seed=self.seed, width=self.width, height=self.height,
+            render_width=self.render_width, render_height=self.render_height, steps=self.batch.steps,
+            guidance=self.batch.guidance, sampler=self.batch.sampler)

@@ -1,0 +1,56 @@
+"""Render workers that have reported."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Self
+
+from django.db import models
+from django.utils import timezone
+
+#: A worker that has not reported for this long counts as gone.
+SILENT_AFTER = timedelta(seconds=20)
+
+
+class WorkerQuerySet(models.QuerySet["Worker"]):
+    """Which workers can be counted on."""
+
+    def live(self) -> Self:
+        """Reported lately and has not said goodbye."""
+        return self.filter(seen_at__gt=timezone.now() - SILENT_AFTER).exclude(state=Worker.State.STOPPED)
+
+    def ready(self) -> Self:
+        """Live, with its model loaded."""
+        return self.live().exclude(state=Worker.State.STARTING)
+
+
+class Worker(models.Model):
+    """One render process. `mean_ms`: moving average of a picture, claim to stored."""
+
+    class State(models.TextChoices):
+        """What the process is doing."""
+
+        STARTING = "starting"
+        IDLE = "idle"
+        BUSY = "busy"
+        STOPPED = "stopped"
+
+    name = models.CharField(max_length=80, primary_key=True)
+    state = models.CharField(max_length=10, choices=State.choices)
+    device = models.CharField(max_length=120, blank=True)
+    model_name = models.CharField(max_length=120, blank=True)
+    pictures = models.PositiveIntegerField(default=0)
+    mean_ms = models.FloatField(default=0)
+    job = models.ForeignKey("studio.RenderJob", models.SET_NULL, null=True, related_name="+")
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    objects = WorkerQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.CheckConstraint(
+            condition=models.Q(state__in=["starting", "idle", "busy", "stopped"]), name="worker_state_is_known")]
+
+    def __str__(self) -> str:
+        return self.name
