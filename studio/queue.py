@@ -1,0 +1,35 @@
+"""The only caller of Celery. A message is a hint that there is work; losing it loses nothing."""
+
+from __future__ import annotations
+
+import structlog
+from celery import current_app
+from kombu.exceptions import OperationalError
+
+log = structlog.get_logger(__name__)
+
+RENDER_TASK = "studio.render"
+#: A hint nobody took within this time is worthless: upkeep sends a new one.
+HINT_SECONDS = 60
+
+
+def wake(hints: int = 1) -> bool:
+    """Tell `hints` workers that there is work. False when the broker is away; upkeep tries again."""
+    try:
+        for _ in range(hints):
+            current_app.send_task(
+                RENDER_TASK, queue="render", expires=HINT_SECONDS, retry=False, ignore_result=True)
+    except (OperationalError, OSError) as error:
+        log.warning("queue.broker_away", error=str(error))
+        return False
+    return True
+
+
+def answers() -> bool:
+    """Whether the broker can be reached now."""
+    try:
+        with current_app.connection_for_write(connect_timeout=2) as connection:
+            connection.ensure_connection(max_retries=1, timeout=2)
+    except (OperationalError, OSError):
+        return False
+    return True

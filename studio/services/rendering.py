@@ -1,0 +1,197 @@
+"""The worker's side of a render: claim, render, store, finish.
+
+The job row is the queue. A claim carries a lease and a token; whoever finishes with another token
+changes nothing. Files are written first, rows second.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from studio import imaging, labels, notify, storage
+from studio.domain.errors import RenderCancelled, StudioError
+from studio.domain.i18n import gettext_noop as _
+from studio.domain.spec import Rendered, Renderer, Step
+from studio.domain.states import JobStatus
+from studio.models import Asset, RenderJob, Team
+from studio.services import activity, quotas, workers
+
+log = structlog.get_logger(__name__)
+
+UNEXPECTED = {
+    "code": "unexpected", "params": {},
+    "message": _("The render stopped with an unexpected error; the worker's log has the details.")}
+
+
+def lease_end() -> datetime:
+    """When a lease taken or renewed now runs out."""
+    return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
+
+
+def claim_next(worker: str) -> RenderJob | None:
+    """Take the next queued job; None when there is none. Teams take turns, then age decides.
+
+    On PostgreSQL rows another worker is taking are skipped; on SQLite writers stand in line.
+    """
+    with transaction.atomic(durable=True):
+        queued = RenderJob.objects.filter(status=JobStatus.QUEUED).order_by(
+            F("team__served_at").asc(nulls_first=True), "created_at", "batch_id", "position")
+        pk = queued.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True).first()
+        if pk is None:
+            return None
+        now, token = timezone.now(), uuid4()
+        taken = RenderJob.objects.move(
+            pk, JobStatus.RUNNING, lease_token=token, lease_until=lease_end(), worker=worker,
+            attempts=F("attempts") + 1, started_at=now, step=0)
+        if not taken:
+            return None
+        job = RenderJob.objects.select_related("batch", "campaign", "team", "ad_format").get(pk=pk)
+        Team.objects.filter(pk=job.team_id).update(served_at=now)
+        notify.job_changed(job, JobStatus.RUNNING)
+        notify.queue_moved({job.campaign_id})
+    return job
+
+
+def run_next(renderer: Renderer, worker: str) -> bool:
+    """Claim one job and see it to its end. False when nothing was queued."""
+    job = claim_next(worker)
+    if job is None:
+        return False
+    run_job(job, renderer)
+    return True
+
+
+def run_job(job: RenderJob, renderer: Renderer) -> None:
+    """Render a claimed job, store the picture, close the job.
+
+    Expected failures and bugs both end as a failed job that costs nothing; a bug is raised again
+    after it is recorded. A cancelled job, or a lease that went to another worker, ends silently.
+    """
+    started = time.perf_counter()
+    lease = Lease(job)
+    workers.busy(job)
+    try:
+        rendered = renderer.render(job.spec(), lease.step)
+        picture = _store(job, rendered, renderer.provenance)
+        finished = _finish(job, picture)
+    except RenderCancelled:
+        finished = False
+        log.info("render.stopped", job=str(job.pk), frame=job.frame)
+    except StudioError as error:
+        finished = fail(job, {"code": error.code, "message": error.message, "params": error.params})
+        log.warning("render.failed", job=str(job.pk), reason=str(error))
+    except Exception:
+        finished = False
+        fail(job, UNEXPECTED)
+        raise
+    finally:
+        milliseconds = (time.perf_counter() - started) * 1000
+        workers.idle(job.worker, milliseconds=milliseconds if finished else None)
+    log.info("render.done", job=str(job.pk), finished=finished, ms=round(milliseconds))
+
+
+class Lease:
+    """A running job's hold on its row: renewed by every step and by the worker's heartbeat."""
+
+    def __init__(self, job: RenderJob) -> None:
+        assert job.lease_token is not None
+        self._job, self._token = job, job.lease_token
+
+    def step(self, step: Step) -> None:
+        """Publish a finished step and renew. Raises RenderCancelled when the job is no longer ours."""
+        notify.job_step(self._job, step.index, step.preview)
+        if not RenderJob.objects.renew(self._job.pk, self._token, until=lease_end(), step=step.index):
+            raise RenderCancelled
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    file_key: str
+    thumb_key: str
+    sha256: str
+    size_bytes: int
+    recipe: dict[str, Any]
+
+
+def _store(job: RenderJob, rendered: Rendered, provenance: dict[str, str]) -> _Picture:
+    """Fit to the exact pixels, label, encode, and write both files."""
+    clock = time.perf_counter()
+    image = imaging.fit(rendered.image, job.width, job.height)
+    data = imaging.encode_png(image, xmp=labels.xmp_packet(
+        producer=settings.AI_LABEL_PRODUCER, produce_id=str(job.pk)))
+    thumb = imaging.thumbnail(image)
+    encoded = time.perf_counter()
+    digest = sha256(data).hexdigest()
+    file_key = storage.put(storage.asset_key(job.pk, digest, "png"), data, "image/png")
+    thumb_key = storage.put(storage.asset_key(job.pk, digest, "thumb.webp"), thumb, "image/webp")
+    stored = time.perf_counter()
+    assert job.started_at is not None
+    timings = {
+        "queue": _ms((job.started_at - job.created_at).total_seconds()), **rendered.timings,
+        "encode": _ms(encoded - clock), "store": _ms(stored - encoded)}
+    recipe = {
+        "prompt": job.batch.prompt, "prompt_tokens": rendered.prompt_tokens, "truncated": rendered.truncated,
+        "seed": job.seed, "sampler": job.batch.sampler, "steps": job.batch.steps, "guidance": job.batch.guidance,
+        "width": job.width, "height": job.height,
+        "render_width": job.render_width, "render_height": job.render_height,
+        "attempt": job.attempts, "worker": job.worker, **provenance, "timings": timings}
+    return _Picture(file_key, thumb_key, digest, len(data), recipe)
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)
+
+
+def _finish(job: RenderJob, picture: _Picture) -> bool:
+    """Close the job as done, once: asset, state fenced by the token, charge. False: it was not ours."""
+    with transaction.atomic(durable=True):
+        ours = RenderJob.objects.filter(pk=job.pk, lease_token=job.lease_token)
+        if not ours.move(job.pk, JobStatus.DONE, finished_at=timezone.now(), step=job.batch.steps):
+            return False
+        Asset.objects.create(
+            job=job, campaign=job.campaign, author_id=job.batch.requested_by_id, ad_format=job.ad_format,
+            file_key=picture.file_key, thumb_key=picture.thumb_key, sha256=picture.sha256,
+            size_bytes=picture.size_bytes, width=job.width, height=job.height, alt=job.batch.prompt,
+            recipe=picture.recipe)
+        quotas.settle(job.pk)
+        notify.job_changed(job, JobStatus.DONE)
+    return True
+
+
+def fail(job: RenderJob, error: dict[str, Any]) -> bool:
+    """Close the job as failed and give its quota back. False: it was not ours any more."""
+    with transaction.atomic(durable=True):
+        ours = RenderJob.objects.filter(pk=job.pk, lease_token=job.lease_token)
+        if not ours.move(job.pk, JobStatus.FAILED, finished_at=timezone.now(), error=_plain(error)):
+            return False
+        quotas.release(job.pk)
+        activity.record(verb="render.failed", campaign=job.campaign, frame=job.frame, reason=str(error["code"]))
+        notify.job_changed(job, JobStatus.FAILED)
+    return True
+
+
+def _plain(error: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as JSON can hold them."""
+    return error | {"params": {
+        name: value if isinstance(value, int | float | str) else str(value)
+        for name, value in error["params"].items()}}
+
+
+def renew_held(worker: str) -> None:
+    """Keep the job this worker is rendering, between its steps; called by its heartbeat.
+
+    A job taken back meanwhile has no lease to renew, or another worker's name.
+    """
+    RenderJob.objects.filter(worker=worker, status=JobStatus.RUNNING, lease_until__gt=timezone.now()).update(
+        lease_until=lease_end())

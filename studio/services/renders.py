@@ -1,0 +1,134 @@
+"""What people do with renders: ask, cancel, ask again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID, uuid4
+
+from django.db import IntegrityError, transaction
+from django.db.models import Avg, F
+from django.utils import timezone
+
+from studio import notify, permissions, queue
+from studio.domain.errors import Conflict
+from studio.domain.i18n import gettext_noop as _
+from studio.domain.modelcard import ModelCard
+from studio.domain.spec import RenderRequest, Target
+from studio.domain.states import JobStatus
+from studio.models import Campaign, RenderBatch, RenderJob, User, Worker
+from studio.services import activity, quotas
+
+#: Jobs looked at to number the queue; further ones show "more than".
+QUEUE_SHOWN = 500
+
+
+def request_render(
+    *, user: User, campaign: Campaign, request: RenderRequest, request_key: UUID, card: ModelCard, today: date,
+) -> RenderBatch:
+    """Queue the pictures of `request` and reserve their quota, all or nothing.
+
+    The same `request_key` from the same person is the same batch, however often it is sent.
+    Raises Forbidden, Conflict (archived campaign, key used elsewhere) or QuotaExceeded; then nothing
+    is queued and nothing charged.
+    """
+    permissions.require(user, "render.create", campaign)
+    if campaign.status == Campaign.Status.ARCHIVED:
+        raise Conflict(_("This campaign is archived."), hint=_("Restore it first, or render in another campaign."))
+    account = quotas.account_for(campaign.team, today)
+    try:
+        with transaction.atomic(durable=True):
+            Campaign.objects.filter(pk=campaign.pk).update(batch_count=F("batch_count") + 1)
+            campaign.refresh_from_db(fields=["batch_count"])
+            batch = RenderBatch.objects.create(
+                campaign=campaign, number=campaign.batch_count, requested_by=user, request_key=request_key,
+                prompt_zh=request.prompt_zh, prompt_en=request.prompt_en, prompt=request.prompt,
+                seed=request.seed, count=request.count, steps=card.steps, guidance=card.guidance)
+            jobs = RenderJob.objects.bulk_create(_jobs(batch, request, card))
+            activity.record(
+                verb="render.requested", actor=user, campaign=campaign, batch=batch.number, pictures=len(jobs))
+            quotas.reserve(account=account, jobs=[job.pk for job in jobs])
+            notify.batch_created(campaign.pk, batch.pk)
+            transaction.on_commit(lambda: queue.wake(min(len(jobs), max(1, Worker.objects.ready().count()))))
+    except IntegrityError:
+        return _sent_before(user, campaign, request_key)
+    return batch
+
+
+def _sent_before(user: User, campaign: Campaign, request_key: UUID) -> RenderBatch:
+    """The batch that the same request made a moment ago. Re-raises when it was something else."""
+    batch = RenderBatch.objects.filter(requested_by=user, request_key=request_key).first()
+    if batch is None:
+        raise Conflict(_("The campaign changed while this was being queued. Nothing was queued; press Render again."))
+    if batch.campaign_id != campaign.pk:
+        raise Conflict(_("This request was already used in another campaign. Reload the page and press Render again."))
+    return batch
+
+
+def _jobs(batch: RenderBatch, request: RenderRequest, card: ModelCard) -> list[RenderJob]:
+    now = timezone.now()
+    jobs: list[RenderJob] = []
+    for target in request.targets:
+        render_width, render_height = card.render_size(target.width, target.height)
+        for index in range(request.count):
+            jobs.append(RenderJob(
+                batch=batch, campaign=batch.campaign, team=batch.campaign.team, position=len(jobs) + 1,
+                ad_format_id=target.format_key or None, seed=request.seed_of(index),
+                width=target.width, height=target.height,
+                render_width=render_width, render_height=render_height, created_at=now))
+    return jobs
+
+
+def cancel(*, user: User, jobs: list[RenderJob]) -> int:
+    """Cancel those of `jobs` that are still open; give their quota back. Returns how many.
+
+    A running render stops within one step. Raises Forbidden, before anything is cancelled, when one
+    of them is not the person's to cancel. Jobs come with their batch and campaign selected.
+    """
+    for job in jobs:
+        permissions.require(user, "render.cancel", job)
+    with transaction.atomic(durable=True):
+        stopped = [job for job in jobs if RenderJob.objects.move(
+            job.pk, JobStatus.CANCELLED, finished_at=timezone.now())]
+        for job in stopped:
+            quotas.release(job.pk)
+            notify.job_changed(job, JobStatus.CANCELLED)
+        if stopped:
+            activity.record(
+                verb="render.cancelled", actor=user, campaign=stopped[0].campaign,
+                batch=stopped[0].batch.number, pictures=len(stopped))
+            notify.queue_moved({job.campaign_id for job in stopped})
+    return len(stopped)
+
+
+def retry(*, user: User, job: RenderJob, card: ModelCard, today: date) -> RenderBatch:
+    """Ask once more for a failed or cancelled picture: same prompt, seed and size, as a new batch.
+
+    Raises Conflict when the job has not ended that way, and whatever `request_render` raises.
+    """
+    if job.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
+        raise Conflict(_("Only a failed or cancelled picture can be rendered again."))
+    batch = job.batch
+    request = RenderRequest(
+        prompt_zh=batch.prompt_zh, prompt_en=batch.prompt_en, count=1, seed=job.seed,
+        targets=(Target(job.ad_format_id or "", job.width, job.height),))
+    return request_render(
+        user=user, campaign=job.campaign, request=request, request_key=uuid4(), card=card, today=today)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A queued job's place (1-based) over all teams, and the seconds until it is probably done."""
+
+    place: int
+    seconds: float
+
+
+def turns() -> dict[UUID, Turn]:
+    """Place and estimate of the next QUEUE_SHOWN queued jobs, in the order they will be taken."""
+    workers = Worker.objects.ready()
+    mean = workers.filter(mean_ms__gt=0).aggregate(mean=Avg("mean_ms"))["mean"] or 1000.0
+    lanes = max(1, workers.count())
+    waiting = RenderJob.objects.in_turn().values_list("pk", flat=True)[:QUEUE_SHOWN]
+    return {
+        pk: Turn(place, (place // lanes + 1) * mean / 1000) for place, pk in enumerate(waiting, start=1)}

@@ -1,0 +1,93 @@
+"""What keeps the queue whole when processes die or messages are lost. Safe to run any time, anywhere."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from studio import notify, queue, storage
+from studio.domain.i18n import gettext_noop as _
+from studio.domain.states import JobStatus
+from studio.models import Asset, RenderJob
+from studio.services import activity, quotas
+
+log = structlog.get_logger(__name__)
+
+#: A job queued for longer than this gets a fresh wake-up.
+STALE = timedelta(seconds=10)
+#: A file without a row may belong to a render that is just finishing; after this it is an orphan.
+ORPHAN_AGE = timedelta(hours=6)
+
+LOST = {
+    "code": "worker_lost", "params": {},
+    "message": _("The worker stopped %(attempts)d times while rendering this picture.")}
+
+
+def take_back(*, worker: str = "") -> int:
+    """Queue again, or fail after MAX_ATTEMPTS, the running jobs whose lease ran out.
+
+    With `worker`: also those that the named worker held, lease or not; it has just started, so it
+    cannot be rendering them. Returns how many.
+    """
+    dead = Q(lease_until__lt=timezone.now())
+    if worker:
+        dead |= Q(worker=worker)
+    count = 0
+    for job in RenderJob.objects.filter(dead, status=JobStatus.RUNNING).select_related("batch", "campaign__team"):
+        count += _take_back_one(job)
+    if count:
+        queue.wake(min(count, 8))
+    return count
+
+
+def _take_back_one(job: RenderJob) -> bool:
+    with transaction.atomic(durable=True):
+        # The token fences against a worker that renewed or finished since the row was read.
+        ours = RenderJob.objects.filter(lease_token=job.lease_token, lease_until=job.lease_until)
+        if job.attempts < settings.MAX_ATTEMPTS:
+            if not ours.move(job.pk, JobStatus.QUEUED, started_at=None, step=0):
+                return False
+            notify.job_changed(job, JobStatus.QUEUED)
+        else:
+            error = LOST | {"params": {"attempts": job.attempts}}
+            if not ours.move(job.pk, JobStatus.FAILED, finished_at=timezone.now(), error=error):
+                return False
+            quotas.release(job.pk)
+            activity.record(verb="render.failed", campaign=job.campaign, frame=job.frame, reason="worker_lost")
+            notify.job_changed(job, JobStatus.FAILED)
+    log.warning("upkeep.taken_back", job=str(job.pk), worker=job.worker, attempts=job.attempts)
+    return True
+
+
+def wake_stale() -> int:
+    """Send wake-ups for jobs whose own were lost. Returns how many jobs wait for too long."""
+    waiting = RenderJob.objects.filter(status=JobStatus.QUEUED, created_at__lt=timezone.now() - STALE).count()
+    if waiting:
+        queue.wake(min(waiting, 8))
+    return waiting
+
+
+def sweep_orphans() -> int:
+    """Delete stored files that no asset names: losers of a race, left by a crash. Returns how many."""
+    removed = 0
+    limit = timezone.now() - ORPHAN_AGE
+    for key, changed in storage.list_keys("assets"):
+        if changed > limit:
+            continue
+        if not Asset.objects.filter(Q(file_key=key) | Q(thumb_key=key)).exists():
+            storage.delete(key)
+            removed += 1
+    if removed:
+        log.info("upkeep.orphans", removed=removed)
+    return removed
+
+
+def run() -> None:
+    """The regular round: leases and lost wake-ups."""
+    take_back()
+    wake_stale()

@@ -1,0 +1,1 @@
+"""Celery's side: tasks of three lines, the process's life, the schedule."""
