@@ -1,0 +1,1 @@
+"""Runs the studio's processes on one machine: start, watch, restart, stop. Plain Python, no Django."""
