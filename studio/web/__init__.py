@@ -1,0 +1,1 @@
+"""Pages and sockets. A view reads, asks one service, renders."""

@@ -1,0 +1,93 @@
+"""Sockets: authorised at connect, checked again when access changes; they carry hints."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+from django.utils.crypto import constant_time_compare
+
+from studio.domain.events import campaign_topic
+from studio.models import Campaign, User
+from studio.web import hub
+
+SIGN_IN, NOT_FOUND = 4401, 4404
+#: Seconds between two looks at the session: signing out elsewhere, a removed member, an expired session.
+CHECK_SECONDS = 30
+
+
+class CampaignConsumer(AsyncWebsocketConsumer):
+    """Events of one campaign. Whatever the browser sends is ignored."""
+
+    # The hub subscribes for all sockets: this one holds no channel of its own.
+    channel_layer_alias = "none"
+
+    async def connect(self) -> None:
+        """Accept whoever may see the campaign; close with a code that says why otherwise."""
+        self._tasks: list[asyncio.Task[None]] = []
+        self._mailbox = hub.Mailbox()
+        self._campaign = int(self.scope["url_route"]["kwargs"]["pk"])
+        self._topic = campaign_topic(self._campaign)
+        await self.accept()  # a code reaches the browser only over an open socket
+        refusal = await self._refusal()
+        if refusal:
+            await self.close(code=refusal)
+            return
+        user_topic = f"user.{self.scope['user'].pk}"
+        self._access = hub.Mailbox()
+        self._topics = [(self._topic, self._mailbox), (user_topic, self._access)]
+        for topic, mailbox in self._topics:
+            await hub.current().join(topic, mailbox)
+        self._tasks = [asyncio.create_task(self._send_events()), asyncio.create_task(self._watch_access())]
+
+    async def disconnect(self, code: int) -> None:
+        """Leave the topics."""
+        for task in self._tasks:
+            task.cancel()
+        for topic, mailbox in getattr(self, "_topics", []):
+            await hub.current().leave(topic, mailbox)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Nothing a browser says here has an effect."""
+
+    async def _send_events(self) -> None:
+        while True:
+            for text in await self._mailbox.take():
+                await self.send(text_data=text)
+            await asyncio.sleep(hub.current().pause(self._topic))
+
+    async def _watch_access(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._access.take(), CHECK_SECONDS)
+            refusal = await self._refusal()
+            if refusal:
+                await self.close(code=refusal)
+                return
+
+    async def _refusal(self) -> int:
+        """0 when the person may listen now; else the close code."""
+        code: int = await database_sync_to_async(_refusal)(self.scope, self._campaign)
+        return code
+
+
+def _refusal(scope: Any, campaign: int) -> int:
+    user = _session_user(scope)
+    if user is None:
+        return SIGN_IN
+    return 0 if Campaign.objects.visible_to(user).filter(pk=campaign).exists() else NOT_FOUND
+
+
+def _session_user(scope: Any) -> User | None:
+    """The person of a session that still stands, read afresh; None when it ended or they were switched off."""
+    session = scope["session"]
+    if not session.session_key or not session.exists(session.session_key):
+        return None
+    user = User.objects.filter(pk=session.get(SESSION_KEY), is_active=True).first()
+    if user is None or not constant_time_compare(session.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash()):
+        return None
+    return user

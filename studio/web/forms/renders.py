@@ -1,0 +1,102 @@
+"""The composer's form."""
+
+from __future__ import annotations
+
+from secrets import randbelow
+from typing import Any
+from uuid import UUID, uuid4
+
+from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from studio.domain.errors import Invalid
+from studio.domain.spec import MAX_SEED, RenderRequest, Target
+from studio.models import AdFormat, RenderBatch
+from studio.web.texts import error_text
+
+CUSTOM = "custom"
+#: Where an error of the domain is shown, when not at the field of the same name.
+_SHOWN_AT = {"width": "custom_width", "height": "custom_height"}
+
+
+class RenderForm(forms.Form):
+    """Prompt in two languages, formats, count, seed. `request()` gives the validated domain value."""
+
+    prompt_zh = forms.CharField(required=False, strip=False, widget=forms.Textarea)
+    prompt_en = forms.CharField(required=False, strip=False, widget=forms.Textarea)
+    formats = forms.MultipleChoiceField(
+        required=False, error_messages={"invalid_choice": _("There is no format called “%(value)s”.")})
+    custom_width = forms.IntegerField(
+        required=False, error_messages={"invalid": _("Write the width as a whole number of pixels.")})
+    custom_height = forms.IntegerField(
+        required=False, error_messages={"invalid": _("Write the height as a whole number of pixels.")})
+    count = forms.IntegerField(error_messages={
+        "invalid": _("Write the number of pictures as a whole number."),
+        "required": _("Say how many pictures per format.")})
+    seed = forms.IntegerField(
+        required=False, error_messages={"invalid": _("The seed is a whole number, or empty for a random one.")})
+    seed_locked = forms.BooleanField(required=False)
+    request_key = forms.UUIDField(error_messages={
+        "invalid": _("Reload the page and press Render again."),
+        "required": _("Reload the page and press Render again.")})
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.presets = list(AdFormat.objects.filter(active=True))
+        chosen: forms.MultipleChoiceField = self.fields["formats"]  # type: ignore[assignment]
+        chosen.choices = [(preset.key, str(preset)) for preset in self.presets] + [(CUSTOM, CUSTOM)]
+        self._request: RenderRequest | None = None
+
+    def clean(self) -> dict[str, Any]:
+        """Build the domain value; its refusals become errors beside the fields."""
+        data = self.cleaned_data
+        if self.errors:
+            return data
+        seed = data["seed"] if data["seed"] is not None else randbelow(MAX_SEED + 1)
+        try:
+            self._request = RenderRequest(
+                prompt_zh=data["prompt_zh"], prompt_en=data["prompt_en"], targets=tuple(self._targets()),
+                count=data["count"], seed=seed)
+        except Invalid as error:
+            field = _SHOWN_AT.get(error.field, error.field)
+            self.add_error(field if field in self.fields else None, error_text(error))
+        return data
+
+    def _targets(self) -> list[Target]:
+        presets = {preset.key: preset for preset in self.presets}
+        targets = []
+        for key in dict.fromkeys(self.cleaned_data["formats"]):
+            if key == CUSTOM:
+                width, height = self.cleaned_data["custom_width"], self.cleaned_data["custom_height"]
+                if width is None or height is None:
+                    raise Invalid(gettext("Write the custom size's width and height in pixels."), field="width")
+                targets.append(Target("", width, height))
+            else:
+                targets.append(Target(key, presets[key].width, presets[key].height))
+        return targets
+
+    def request(self) -> RenderRequest:
+        """The validated request. Only after `is_valid()` was true."""
+        assert self._request is not None, "ask is_valid() first"
+        return self._request
+
+    @property
+    def key(self) -> UUID:
+        """The page's request key."""
+        key: UUID = self.cleaned_data["request_key"]
+        return key
+
+    def chosen(self) -> set[str]:
+        """Keys of the formats that are ticked."""
+        return set(self["formats"].value() or [])
+
+
+def fresh(batch: RenderBatch | None, *, formats: list[str], seed: int | None = None) -> RenderForm:
+    """A composer filled from an earlier batch, with a new request key."""
+    initial: dict[str, Any] = {"request_key": uuid4(), "count": 2, "formats": formats}
+    if batch:
+        initial |= {"prompt_zh": batch.prompt_zh, "prompt_en": batch.prompt_en, "count": batch.count}
+    if seed is not None:
+        initial |= {"seed": seed, "seed_locked": True}
+    return RenderForm(initial=initial)

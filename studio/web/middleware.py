@@ -1,0 +1,78 @@
+"""Headers, language, and expected failures as pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import translation
+
+from studio.domain.errors import StudioError
+from studio.web.texts import error_hint, error_text
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+# Style attributes carry numbers (step, ratio, pin position); style elements and scripts come from files only.
+_CSP = "; ".join((
+    "default-src 'self'", "script-src 'self'", "style-src 'self'", "style-src-attr 'unsafe-inline'",
+    "img-src {img}", "connect-src 'self' {sockets}", "object-src 'none'", "base-uri 'none'",
+    "form-action 'self'", "frame-ancestors 'none'"))
+
+
+def content_security_policy(get_response: GetResponse) -> GetResponse:
+    """Nothing from elsewhere runs here. Pictures may come from the object store's signed links."""
+    options: Any = settings.STORAGES["default"].get("OPTIONS", {})
+    store = "" if settings.STORAGE == "local" else options.get("endpoint_url") or "https:"
+    pictures = f"'self' data: blob: {store}".strip()
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        host = request.META.get("HTTP_HOST", "")  # validated by CommonMiddleware before any page is made
+        sockets = f"{'wss' if request.is_secure() else 'ws'}://{host}"
+        response.headers.setdefault("Content-Security-Policy", _CSP.format(img=pictures, sockets=sockets))
+        response.headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+        return response
+
+    return middleware
+
+
+def language(get_response: GetResponse) -> GetResponse:
+    """The person's language; a stranger's cookie; else the browser's."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        chosen = getattr(request.user, "language", "") or translation.get_language_from_request(request)
+        with translation.override(chosen):
+            request.LANGUAGE_CODE = translation.get_language() or settings.LANGUAGE_CODE
+            response = get_response(request)
+        response.headers.setdefault("Content-Language", request.LANGUAGE_CODE)
+        return response
+
+    return middleware
+
+
+class StudioErrors:
+    """Turns a StudioError into a page, or into a fragment for htmx. Anything else stays a traceback."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer expected failures with their own status and words."""
+        if not isinstance(exception, StudioError):
+            return None
+        title, hint = error_text(exception), error_hint(exception)
+        if getattr(request, "htmx", False):
+            # The page stays as it is; only the message is added (static/js/toast.js).
+            toast = {"toast": {"message": f"{title} {hint}".strip(), "kind": "bad"}}
+            return HttpResponse(
+                status=exception.status, headers={"HX-Trigger": json.dumps(toast), "HX-Reswap": "none"})
+        return render(
+            request, "studio/error.html", {"status": exception.status, "title": title, "hint": hint},
+            status=exception.status)

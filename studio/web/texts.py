@@ -1,0 +1,54 @@
+"""Sentences made from data: errors and activity lines, in the reader's language."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
+
+from studio.domain.errors import StudioError
+from studio.models import Activity, RenderJob
+
+ACTIVITY: dict[str, str] = {
+    "campaign.created": _("%(who)s created the campaign “%(campaign)s”"),
+    "render.requested": _("%(who)s asked for %(pictures)s pictures in “%(campaign)s”"),
+    "render.cancelled": _("%(who)s cancelled %(pictures)s renders in “%(campaign)s”"),
+    "render.failed": _("The render of frame %(frame)s in “%(campaign)s” failed"),
+    "review.submitted": _("%(who)s submitted %(pictures)s pictures of “%(campaign)s” for review"),
+    "review.withdrawn": _("%(who)s took frame %(frame)s of “%(campaign)s” out of review"),
+    "review.approved": _("%(who)s approved frame %(frame)s of “%(campaign)s”"),
+    "review.changes_requested": _("%(who)s asked for changes to frame %(frame)s of “%(campaign)s”"),
+    "review.reopened": _("%(who)s reopened the review of frame %(frame)s of “%(campaign)s”"),
+    "quota.changed": _("%(who)s changed the team's limit from %(before)s to %(after)s pictures a month"),
+    "member.added": _("%(who)s added %(member)s as %(role)s"),
+    "member.removed": _("%(who)s removed %(member)s from the team"),
+}
+
+
+def translated(message: str, params: dict[str, Any]) -> str:
+    """A domain message in the reader's language, with its parameters filled in."""
+    return gettext(message) % params if params else gettext(message)
+
+
+def error_text(error: StudioError) -> str:
+    """What happened."""
+    return translated(error.message, error.params)
+
+
+def error_hint(error: StudioError) -> str:
+    """What to do next; may be empty."""
+    return translated(error.hint, error.params) if error.hint else ""
+
+
+def job_error(job: RenderJob) -> str:
+    """Why a job failed; empty when it did not."""
+    return translated(job.error["message"], job.error["params"]) if job.error else ""
+
+
+def activity_text(line: Activity, campaign_name: str) -> str:
+    """One line of the activity list as a sentence."""
+    who = line.actor.name if line.actor else gettext("The studio")
+    known = {"who": who, "campaign": campaign_name, **line.data}
+    text = ACTIVITY.get(line.verb)
+    return gettext(text) % known if text else f"{who} · {line.verb}"

@@ -1,0 +1,126 @@
+"""What is there to do, and how the campaigns stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Q
+from django.http import HttpResponse, HttpResponseRedirect
+from django.shortcuts import resolve_url
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.views.decorators.http import require_http_methods, require_safe
+
+from studio import permissions
+from studio.domain.errors import Forbidden
+from studio.domain.states import OPEN_JOBS, AssetStatus, JobStatus
+from studio.models import Activity, AdFormat, Asset, Campaign, QuotaAccount, RenderJob, Review, Team, User, Worker
+from studio.services import campaigns, quotas
+from studio.templatetags.studio_tags import localname
+from studio.web.forms.campaigns import CampaignForm
+from studio.web.http import StudioRequest, page, say, signed_in
+from studio.web.texts import activity_text
+
+STRIP = 5
+CAMPAIGNS_SHOWN = 30
+TABS = ("running", "planning", "archived")
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A campaign with its newest pictures and its numbers."""
+
+    campaign: Campaign
+    assets: list[Asset]
+    counts: dict[str, int]
+    people: list[User]
+    formats: int
+
+    @property
+    def more(self) -> int:
+        """Pictures beyond those shown."""
+        return max(0, self.counts["all"] - len(self.assets))
+
+
+def _strip(campaign: Campaign) -> Strip:
+    statuses = Asset.objects.filter(campaign=campaign).aggregate(
+        all=Count("pk"), approved=Count("pk", filter=Q(status=AssetStatus.APPROVED)),
+        in_review=Count("pk", filter=Q(status=AssetStatus.IN_REVIEW)),
+        changes=Count("pk", filter=Q(status=AssetStatus.CHANGES)),
+        draft=Count("pk", filter=Q(status=AssetStatus.DRAFT)))
+    open_jobs = RenderJob.objects.filter(campaign=campaign, status__in=OPEN_JOBS)
+    newest = open_jobs.order_by("-batch_id").values_list("batch_id", flat=True).first()
+    progress = RenderJob.objects.filter(batch_id=newest).aggregate(
+        total=Count("pk"), done=Count("pk", filter=Q(status=JobStatus.DONE))) if newest else {"total": 0, "done": 0}
+    people = User.objects.filter(batches__campaign=campaign).distinct().order_by("pk")[:4]
+    return Strip(
+        campaign, list(Asset.objects.filter(campaign=campaign).for_tiles().order_by("-pk")[:STRIP]),
+        statuses | {"rendering": progress["total"], "rendered": progress["done"]}, list(people),
+        campaign.formats.count())
+
+
+def _todo(user: User) -> dict[str, Any]:
+    reviewing = permissions.teams_with(user, "asset.review")
+    waiting = Review.objects.open().filter(asset__campaign__team__in=reviewing).exclude(author=user)
+    mine = Asset.objects.visible_to(user).filter(author=user)
+    return {
+        "is_reviewer": bool(reviewing), "waiting": waiting.count(), "oldest": waiting.first(),
+        "changes": mine.filter(status=AssetStatus.CHANGES).count(),
+        "in_review": mine.filter(status=AssetStatus.IN_REVIEW).count(),
+        "change_campaign": Campaign.objects.filter(
+            assets__in=mine.filter(status=AssetStatus.CHANGES)).order_by("-assets__pk").first()}
+
+
+def quotas_of(user: User) -> list[QuotaAccount]:
+    """This month's account of each of the person's teams."""
+    teams = Team.objects.all() if user.is_superuser else Team.objects.filter(memberships__user=user)
+    return [quotas.account_for(team, timezone.localdate()) for team in teams.order_by("slug")]
+
+
+def activity_lines(user: User, count: int) -> list[dict[str, Any]]:
+    """The newest lines of the person's teams as sentences."""
+    lines = Activity.objects.visible_to(user).select_related("actor", "campaign", "asset").order_by("-pk")[:count]
+    return [{"line": line, "text": activity_text(line, localname(line.campaign) if line.campaign else "")}
+            for line in lines]
+
+
+@require_safe
+@signed_in
+def home(request: StudioRequest) -> HttpResponse:
+    """To-dos, campaign strips, quota, workers, activity."""
+    visible = Campaign.objects.visible_to(request.user)
+    per_status = dict(visible.order_by().values_list("status").annotate(n=Count("pk")))
+    tab = request.GET.get("tab", "running")
+    tab = tab if tab in TABS else "running"
+    month = timezone.localdate().replace(day=1)
+    return page(request, "studio/home.html", {
+        "nav": "home", "tab": tab, "tabs": [(name, per_status.get(name, 0)) for name in TABS],
+        "strips": [_strip(c) for c in visible.filter(status=tab).select_related("team")[:CAMPAIGNS_SHOWN]],
+        "todo": _todo(request.user), "accounts": quotas_of(request.user),
+        "my_pictures": Asset.objects.filter(author=request.user, created_at__date__gte=month).count(),
+        "workers": Worker.objects.live().select_related("job"),
+        "waiting_count": RenderJob.objects.filter(status=JobStatus.QUEUED).count(),
+        "activity": activity_lines(request.user, 6),
+        "may_create": bool(permissions.teams_with(request.user, "campaign.create")),
+    }, partial="studio/_home_live.html")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def campaign_new(request: StudioRequest) -> HttpResponse:
+    """Make a campaign and go to its studio."""
+    teams = permissions.teams_with(request.user, "campaign.create")
+    if not teams:
+        raise Forbidden(permissions.MAKERS_REASON)
+    form = CampaignForm(request.POST or None, teams=teams)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        campaign = campaigns.create(
+            user=request.user, team=data["team"], name_zh=data["name_zh"], name_en=data["name_en"],
+            deadline=data["deadline"], formats=list(data["formats"]))
+        say(request, gettext("The campaign is ready."))
+        return HttpResponseRedirect(resolve_url("studio", campaign.slug))
+    return page(request, "studio/campaign_new.html", {
+        "nav": "home", "form": form, "presets": AdFormat.objects.filter(active=True)},
+        status=422 if form.errors else 200)

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from studio import checkpoint
+from studio.domain.errors import ModelUnusable
+from studio.domain.modelcard import ModelCard
+
+DEMO = Path(__file__).parents[1] / "models" / "z-image-demo"
+VAE = "vae/diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(DEMO, tmp_path / "model"))
+
+
+def edit(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_the_demo_model_is_whole() -> None:
+    assert checkpoint.verify(DEMO) == ModelCard("Z-Image demo", demo=True, native_side=256, max_pixels=65536)
+
+
+def test_a_folder_without_a_card_is_z_image_turbo(folder: Path) -> None:
+    (folder / "studio.json").unlink()
+    card = checkpoint.read_card(folder)
+    assert card == ModelCard("Z-Image-Turbo") and not card.demo and card.native_side == 0
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnusable, match=r"There is no model folder at .*nowhere"):
+        checkpoint.read_card(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["model_index.json", "vae", "scheduler", "tokenizer", "transformer"])
+def test_a_missing_part_is_named(folder: Path, name: str) -> None:
+    part = folder / name
+    shutil.rmtree(part) if part.is_dir() else part.unlink()
+    with pytest.raises(ModelUnusable, match=name):
+        checkpoint.read_card(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["scheduler/scheduler_config.json", "tokenizer/tokenizer.json", "vae/config.json",
+             "tokenizer/tokenizer_config.json"]
+)
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(ModelUnusable, match=name):
+        checkpoint.verify(folder)
+
+
+def test_a_component_without_safetensors_is_named(folder: Path) -> None:
+    (folder / VAE).unlink()
+    with pytest.raises(ModelUnusable, match="vae holds no safetensors"):
+        checkpoint.read_card(folder)
+
+
+@pytest.mark.parametrize("name", ["vae/diffusion_pytorch_model.bin", "model.ckpt", "transformer/x.PT", "deep/er/a.pkl"])
+def test_pickles_are_refused(folder: Path, name: str) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(b"\x80\x04.")
+    with pytest.raises(ModelUnusable, match="is a pickle"):
+        checkpoint.read_card(folder)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "\xff"])
+def test_broken_json_is_named(folder: Path, text: str) -> None:
+    for name in ("studio.json", "model_index.json"):
+        original = (folder / name).read_bytes()
+        (folder / name).write_bytes(text.encode("latin-1"))
+        with pytest.raises(ModelUnusable, match=rf"{name} is not valid JSON"):
+            checkpoint.read_card(folder)
+        (folder / name).write_bytes(original)
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("name", ""), ("name", 3), ("demo", 1), ("native_side", 250), ("native_side", True), ("native_side", "256"),
+    ("max_pixels", 0), ("steps", 0), ("steps", 8.5), ("guidance", -1), ("guidance", float("nan")),
+    ("max_tokens", 2000), ("colour", "red"),
+])
+def test_a_wrong_field_of_the_card_is_named(folder: Path, field: str, value: object) -> None:
+    edit(folder / "studio.json", **{field: value})
+    with pytest.raises(ModelUnusable, match=rf"studio.json.*“{field}”"):
+        checkpoint.read_card(folder)
+
+
+def test_another_pipeline_is_refused(folder: Path) -> None:
+    edit(folder / "model_index.json", _class_name="StableDiffusionPipeline")
+    with pytest.raises(ModelUnusable, match="does not describe a ZImagePipeline"):
+        checkpoint.read_card(folder)
+
+
+def test_a_component_of_another_library_is_refused(folder: Path) -> None:
+    edit(folder / "model_index.json", vae=["somewhere", "AutoencoderKL"])
+    with pytest.raises(ModelUnusable, match="no usable entry “vae”"):
+        checkpoint.read_card(folder)
+
+
+@pytest.mark.parametrize("keep", [0, 5, 100, 1_000_000])
+def test_a_truncated_weight_file_is_named(folder: Path, keep: int) -> None:
+    with (folder / VAE).open("r+b") as file:
+        file.truncate(keep)
+    with pytest.raises(ModelUnusable, match=VAE) as caught:
+        checkpoint.verify(folder)
+    assert str(caught.value).count(".") <= 4 and "\n" not in str(caught.value)
+
+
+def test_a_weight_file_that_is_too_long_is_named(folder: Path) -> None:
+    with (folder / VAE).open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(ModelUnusable, match="its header says"):
+        checkpoint.verify(folder)
+
+
+def weights(path: Path, *names: str) -> None:
+    header = json.dumps({name: {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for name in names}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
+
+
+def test_scaled_fp8_weights_are_refused(folder: Path) -> None:
+    weights(folder / VAE, "decoder.conv.weight", "decoder.conv.scale_weight")
+    with pytest.raises(ModelUnusable, match="scaled fp8"):
+        checkpoint.verify(folder)
+
+
+def test_a_missing_shard_and_a_missing_tensor_are_named(folder: Path) -> None:
+    weights(folder / "vae" / "a-00001.safetensors", "one")
+    index = folder / "vae" / "x.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"one": "a-00001.safetensors", "two": "a-00002.safetensors"}}))
+    with pytest.raises(ModelUnusable, match=r"a-00002\.safetensors is missing"):
+        checkpoint.verify(folder)
+    index.write_text(json.dumps({"weight_map": {"two": "a-00001.safetensors"}}))
+    with pytest.raises(ModelUnusable, match="lacks the tensor two"):
+        checkpoint.verify(folder)
+
+
+def test_the_checksum_follows_the_weights_and_not_the_card(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "var" / "sums.json"
+    first = checkpoint.checksum(folder, cache)
+    assert len(first) == 64 and first == checkpoint.checksum(DEMO, cache)
+    edit(folder / "studio.json", name="Renamed")
+    assert checkpoint.checksum(folder, cache) == first
+    edit(folder / "scheduler" / "scheduler_config.json", shift=6.0)
+    assert checkpoint.checksum(folder, cache) != first
+
+
+def test_an_unchanged_model_is_not_read_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "sums.json"
+    first = checkpoint.checksum(folder, cache)
+    read: list[Path] = []
+    digest = checkpoint._digest
+
+    def counted(path: Path) -> str:
+        read.append(path)
+        return digest(path)
+
+    monkeypatch.setattr(checkpoint, "_digest", counted)
+    assert checkpoint.checksum(folder, cache) == first and read == []
+    os.utime(folder / VAE, ns=(1, 1))
+    assert checkpoint.checksum(folder, cache) == first and read == [folder / VAE]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"a": 1}'])
+def test_a_cache_that_cannot_be_used_costs_only_time(tmp_path: Path, content: str) -> None:
+    cache = tmp_path / "sums.json"
+    expected = checkpoint.checksum(DEMO, cache)
+    cache.write_text(content)
+    assert checkpoint.checksum(DEMO, cache) == expected
+    cache.unlink()
+    cache.mkdir()
+    assert checkpoint.checksum(DEMO, cache) == expected
