@@ -106,10 +106,12 @@ def _fit_wider(image: Image.Image, width: int, height: int) -> Image.Image:
     picture = image.crop((0, top, image.width, top + rows))
     if height < rows:
         picture = picture.resize((round(image.width * height / rows), height), Image.Resampling.LANCZOS)
-    free = min(content.left, 1 - content.right) or _MARGIN
-    margin = max(2, round(picture.width * min(max(free, _MARGIN / 3), _MARGIN)))
+    free = content.left, 1 - content.right
+    if not any(free):
+        free = _MARGIN, _MARGIN
+    margins = [max(2, round(picture.width * min(part, _MARGIN))) for part in free]
     # Before it is enlarged: the softened margins need no more pixels than the picture has.
-    picture = _extend(picture, max(picture.width, round(width * picture.height / height)), margin)
+    picture = _extend(picture, max(picture.width, round(width * picture.height / height)), *margins)
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
     return _sharpen(picture, height / rows)
@@ -160,29 +162,29 @@ def _span(weights: list[float]) -> tuple[float, float]:
     return max(0, found[0] - 1) / len(weights), min(len(weights), found[-1] + 2) / len(weights)
 
 
-def _extend(picture: Image.Image, width: int, margin: int) -> Image.Image:
-    """Widen `picture` to `width` px by stretching `margin` px at its left and right, ever more outwards.
+def _extend(picture: Image.Image, width: int, margin_left: int, margin_right: int) -> Image.Image:
+    """Widen `picture` to `width` px by stretching these margins (px) at its sides, ever more outwards.
 
     The stretch begins at 1:1, so that there is no seam.
     """
     height = picture.height
-    core = picture.width - 2 * margin
-    left = (width - core) // 2  # px that the left margin becomes
-    right = width - core - left
-    pieces = [(left, width - right, float(margin), float(margin + core))]
+    added = width - picture.width
+    left, right = margin_left + added // 2, margin_right + added - added // 2  # px that the margins become
+    start, edge = width - right, picture.width - margin_right
+    pieces = [(left, start, float(margin_left), float(edge))]
     for near, far in _strips(left):
-        outer, inner = (margin - _inner(at, left, margin) for at in (far, near))
+        outer, inner = (margin_left - _inner(at, left, margin_left) for at in (far, near))
         pieces.append((left - far, left - near, outer, inner))
-    start, edge = width - right, margin + core
     for near, far in _strips(right):
-        inner, outer = (edge + _inner(at, right, margin) for at in (near, far))
+        inner, outer = (edge + _inner(at, right, margin_right) for at in (near, far))
         pieces.append((start + near, start + far, inner, outer))
     mesh = [((x0, 0, x1, height), (u0, 0, u0, height, u1, height, u1, 0)) for x0, x1, u0, u1 in pieces]
     wide = picture.transform((width, height), Image.Transform.MESH, mesh, Image.Resampling.BILINEAR)
     # What is stretched that far turns into streaks; a blur across them that grows outwards hides it.
     for strength, ramp in ((0.02, 0.1), (0.06, 0.4), (0.2, 1.0)):
         blurred = wide.filter(ImageFilter.GaussianBlur((0, height * strength)))
-        wide = Image.composite(blurred, wide, _outer_mask(wide.size, left, right, margin + ramp * left))
+        mask = _outer_mask(wide.size, left, right, max(margin_left, margin_right) + ramp * left)
+        wide = Image.composite(blurred, wide, mask)
     return wide
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 from celery import current_app
+from django.conf import settings
 from kombu.exceptions import OperationalError
 
 log = structlog.get_logger(__name__)
@@ -14,7 +15,12 @@ HINT_SECONDS = 60
 
 
 def wake(hints: int = 1) -> bool:
-    """Tell `hints` workers that there is work. False when the broker is away; upkeep tries again."""
+    """Tell `hints` workers that there is work. False when the broker is away; upkeep tries again.
+
+    A command line outside the supervisor has no broker: a worker looks for work when it starts.
+    """
+    if not settings.BROKER_URL:
+        return False
     try:
         for _ in range(hints):
             current_app.send_task(

@@ -29,6 +29,9 @@ from studio.services import activity, quotas, workers
 
 log = structlog.get_logger(__name__)
 
+#: Campaigns told that the queue moved; pages of further ones see it at their next refresh.
+MOVED_CAMPAIGNS = 50
+
 UNEXPECTED = {
     "code": "unexpected", "params": {},
     "message": _("The render stopped with an unexpected error; the worker's log has the details.")}
@@ -59,8 +62,14 @@ def claim_next(worker: str) -> RenderJob | None:
         job = RenderJob.objects.select_related("batch", "campaign", "team", "ad_format").get(pk=pk)
         Team.objects.filter(pk=job.team_id).update(served_at=now)
         notify.job_changed(job, JobStatus.RUNNING)
-        notify.queue_moved({job.campaign_id})
+    notify.queue_moved(_waiting_campaigns())
     return job
+
+
+def _waiting_campaigns() -> set[int]:
+    """Campaigns whose pages show a place in the queue that has just moved up."""
+    queued = RenderJob.objects.filter(status=JobStatus.QUEUED)
+    return set(queued.order_by().values_list("campaign_id", flat=True).distinct()[:MOVED_CAMPAIGNS])
 
 
 def run_next(renderer: Renderer, worker: str) -> bool:

@@ -35,7 +35,8 @@ def load_renderer() -> Renderer:
     card = checkpoint.verify(settings.MODEL_DIR)
     checksum = checkpoint.checksum(settings.MODEL_DIR, settings.VAR_DIR / "checksums.json")
     renderer = import_string(settings.RENDERER)(
-        settings.MODEL_DIR, device=settings.MODEL_DEVICE, threads=settings.MODEL_THREADS, checksum=checksum)
+        settings.MODEL_DIR, device=settings.MODEL_DEVICE, threads=settings.MODEL_THREADS, checksum=checksum,
+        name=card.name, max_tokens=card.max_tokens)
     renderer.warm_up()
     log.info("worker.model_ready", model=card.name, device=renderer.provenance["device"])
     return renderer  # type: ignore[no-any-return]  # import_string returns Any
@@ -75,7 +76,13 @@ def start(sender: str, instance: Any, **kwargs: object) -> None:
         return
     workers.starting(settings.WORKER_NAME)
     threading.Thread(target=heartbeat, name="heartbeat", daemon=True).start()
-    _renderer = load_renderer()
+    try:
+        _renderer = load_renderer()
+    except Exception as error:
+        # Celery only logs what a signal handler raises, and would then take jobs without a model.
+        log.exception("worker.model_unusable", reason=str(error))
+        workers.stopped(settings.WORKER_NAME)
+        raise SystemExit(1) from error
 
 
 @signals.worker_ready.connect

@@ -60,6 +60,8 @@ class Command(BaseCommand):
 
     def _prepare(self, port: int) -> None:
         """Bring translations, tables and the first data up to date, in this process: starting Django costs time."""
+        # A pool would retry for 30 s where no PostgreSQL answers, and keep connections and threads for nothing.
+        connection.settings_dict["OPTIONS"].pop("pool", None)
         try:
             call_command("compile_messages")
             executor = MigrationExecutor(connection)
@@ -71,7 +73,7 @@ class Command(BaseCommand):
         except (DatabaseError, OSError) as error:
             raise Refused(f"The studio's data can't be prepared: {' '.join(str(error).split())}") from None
         finally:
-            _leave_database()
+            connections.close_all()
 
     def _programs(self, held: ExitStack, port: int) -> list[Program]:
         """Redis, unless REDIS_URL names one, then web, render worker and upkeep, which start side by side."""
@@ -110,7 +112,7 @@ class Command(BaseCommand):
         return programs
 
     def _welcome(self, port: int) -> None:
-        _leave_database()
+        connections.close_all()  # from here on this process only watches
         self._say(f"Studio ready at http://{HOST}:{port}")
         file: Path = settings.VAR_DIR / "demo-logins.json"
         if not file.exists():
@@ -149,10 +151,3 @@ def _is_ready(port: int) -> bool:
             return client.getresponse().status == 200
         except (OSError, http.client.HTTPException):
             return False
-
-
-def _leave_database() -> None:
-    """Close what this process has open: it lives as long as the studio and needs no database for that."""
-    connections.close_all()
-    if connection.vendor == "postgresql" and connection.settings_dict["OPTIONS"].get("pool"):
-        connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's wrapper only

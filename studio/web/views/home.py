@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.utils import timezone
@@ -14,50 +13,17 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from studio import permissions
 from studio.domain.errors import Forbidden
-from studio.domain.states import OPEN_JOBS, AssetStatus, JobStatus
+from studio.domain.states import AssetStatus, JobStatus
 from studio.models import Activity, AdFormat, Asset, Campaign, QuotaAccount, RenderJob, Review, Team, User, Worker
 from studio.services import campaigns, quotas
 from studio.templatetags.studio_tags import localname
 from studio.web.forms.campaigns import CampaignForm
 from studio.web.http import StudioRequest, page, say, signed_in
+from studio.web.strips import strips
 from studio.web.texts import activity_text
 
-STRIP = 5
 CAMPAIGNS_SHOWN = 30
 TABS = ("running", "planning", "archived")
-
-
-@dataclass(frozen=True, slots=True)
-class Strip:
-    """A campaign with its newest pictures and its numbers."""
-
-    campaign: Campaign
-    assets: list[Asset]
-    counts: dict[str, int]
-    people: list[User]
-    formats: int
-
-    @property
-    def more(self) -> int:
-        """Pictures beyond those shown."""
-        return max(0, self.counts["all"] - len(self.assets))
-
-
-def _strip(campaign: Campaign) -> Strip:
-    statuses = Asset.objects.filter(campaign=campaign).aggregate(
-        all=Count("pk"), approved=Count("pk", filter=Q(status=AssetStatus.APPROVED)),
-        in_review=Count("pk", filter=Q(status=AssetStatus.IN_REVIEW)),
-        changes=Count("pk", filter=Q(status=AssetStatus.CHANGES)),
-        draft=Count("pk", filter=Q(status=AssetStatus.DRAFT)))
-    open_jobs = RenderJob.objects.filter(campaign=campaign, status__in=OPEN_JOBS)
-    newest = open_jobs.order_by("-batch_id").values_list("batch_id", flat=True).first()
-    progress = RenderJob.objects.filter(batch_id=newest).aggregate(
-        total=Count("pk"), done=Count("pk", filter=Q(status=JobStatus.DONE))) if newest else {"total": 0, "done": 0}
-    people = User.objects.filter(batches__campaign=campaign).distinct().order_by("pk")[:4]
-    return Strip(
-        campaign, list(Asset.objects.filter(campaign=campaign).for_tiles().order_by("-pk")[:STRIP]),
-        statuses | {"rendering": progress["total"], "rendered": progress["done"]}, list(people),
-        campaign.formats.count())
 
 
 def _todo(user: User) -> dict[str, Any]:
@@ -85,6 +51,14 @@ def activity_lines(user: User, count: int) -> list[dict[str, Any]]:
             for line in lines]
 
 
+def _workers() -> dict[str, Any]:
+    """The workers that report, the queue's length, and when it will be empty in milliseconds if that is known."""
+    workers = list(Worker.objects.live().select_related("job__batch"))
+    waiting = RenderJob.objects.filter(status=JobStatus.QUEUED).count()
+    per_ms = sum(1 / worker.mean_ms for worker in workers if worker.mean_ms)
+    return {"workers": workers, "waiting_count": waiting, "clear_in": waiting / per_ms if waiting and per_ms else None}
+
+
 @require_safe
 @signed_in
 def home(request: StudioRequest) -> HttpResponse:
@@ -96,13 +70,13 @@ def home(request: StudioRequest) -> HttpResponse:
     month = timezone.localdate().replace(day=1)
     return page(request, "studio/home.html", {
         "nav": "home", "tab": tab, "tabs": [(name, per_status.get(name, 0)) for name in TABS],
-        "strips": [_strip(c) for c in visible.filter(status=tab).select_related("team")[:CAMPAIGNS_SHOWN]],
+        "strips": strips(visible.filter(status=tab).select_related("team")[:CAMPAIGNS_SHOWN]),
         "todo": _todo(request.user), "accounts": quotas_of(request.user),
         "my_pictures": Asset.objects.filter(author=request.user, created_at__date__gte=month).count(),
-        "workers": Worker.objects.live().select_related("job"),
-        "waiting_count": RenderJob.objects.filter(status=JobStatus.QUEUED).count(),
+        **_workers(),
         "activity": activity_lines(request.user, 6),
-        "may_create": bool(permissions.teams_with(request.user, "campaign.create")),
+        "may_create": permissions.ALLOWED if permissions.teams_with(request.user, "campaign.create")
+        else permissions.Decision(False, permissions.MAKERS_REASON),
     }, partial="studio/_home_live.html")
 
 

@@ -1,0 +1,75 @@
+"""`{% load studio_words %}`: dates, spans of time, roles and platforms in words."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from django import template
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.functional import Promise
+from django.utils.translation import gettext, ngettext, pgettext, pgettext_lazy
+
+from studio.domain.roles import ROLE_LABELS, Role
+
+register = template.Library()
+
+#: Platforms of studio/data/formats.csv whose names differ between the languages.
+PLATFORMS: dict[str, Promise] = {
+    "Taobao/Tmall": pgettext_lazy("platform", "Taobao/Tmall"),
+    "JD": pgettext_lazy("platform", "JD"),
+    "Xiaohongshu": pgettext_lazy("platform", "RED"),
+    "Douyin": pgettext_lazy("platform", "Douyin"),
+    "WeChat": pgettext_lazy("platform", "WeChat"),
+    "Weibo": pgettext_lazy("platform", "Weibo"),
+    "Google Ads": pgettext_lazy("platform", "Google Ads"),
+    "Amazon": pgettext_lazy("platform", "Amazon"),
+}
+
+
+@register.filter
+def day(value: date | datetime) -> str:
+    """"22 Nov"; with its year when that is another one."""
+    if isinstance(value, datetime):
+        value = timezone.localdate(value)
+    here = value.year == timezone.localdate().year
+    return date_format(value, pgettext("date format", "j M") if here else pgettext("date format", "j M Y"))
+
+
+@register.filter
+def month(value: date) -> str:
+    """"November 2026"."""
+    return date_format(value, pgettext("date format", "F Y"))
+
+
+@register.filter
+def span(since: datetime) -> str:
+    """How long ago something was, as a length of time: "8 min", "3 h", "2 days"."""
+    minutes = max(0, int((timezone.now() - since).total_seconds() // 60))
+    if minutes < 60:
+        return gettext("%(minutes)d min") % {"minutes": max(1, minutes)}
+    if minutes < 24 * 60:
+        return gettext("%(hours)d h") % {"hours": minutes // 60}
+    days = minutes // (24 * 60)
+    return ngettext("%(days)d day", "%(days)d days", days) % {"days": days}
+
+
+@register.filter
+def ago(since: datetime) -> str:
+    """"just now", "8 min ago", "2 days ago"; after a week the day itself."""
+    seconds = (timezone.now() - since).total_seconds()
+    if seconds < 60:
+        return gettext("just now")
+    return day(since) if seconds >= 7 * 86400 else gettext("%(span)s ago") % {"span": span(since)}
+
+
+@register.filter
+def rolename(role: str) -> str:
+    """The word for a role."""
+    return gettext(ROLE_LABELS[Role(role)])
+
+
+@register.filter
+def platformname(name: str) -> str:
+    """A platform's name in the page's language."""
+    return str(PLATFORMS.get(name, name))
