@@ -83,7 +83,7 @@ def sign_in(page: Page, stack: Stack) -> None:
     page.fill("input[name=password]", login["password"])
     page.press("input[name=password]", "Enter")
     page.wait_for_url("**/c/**")
-    page.wait_for_function("document.documentElement.dataset.live === 'on'")
+    page.wait_for_selector("html[data-live=on]")
 
 
 def measure(page: Page, stack: Stack) -> tuple[list[float], list[float], list[float]]:

@@ -15,6 +15,7 @@ from studio import permissions
 from studio.domain.errors import Forbidden
 from studio.domain.states import AssetStatus, JobStatus
 from studio.models import Activity, AdFormat, Asset, Campaign, QuotaAccount, RenderJob, Review, Team, User, Worker
+from studio.models.assets import AssetQuerySet
 from studio.services import campaigns, quotas
 from studio.templatetags.studio_tags import localname
 from studio.web.forms.campaigns import CampaignForm
@@ -34,8 +35,13 @@ def _todo(user: User) -> dict[str, Any]:
         "is_reviewer": bool(reviewing), "waiting": waiting.count(), "oldest": waiting.first(),
         "changes": mine.filter(status=AssetStatus.CHANGES).count(),
         "in_review": mine.filter(status=AssetStatus.IN_REVIEW).count(),
-        "change_campaign": Campaign.objects.filter(
-            assets__in=mine.filter(status=AssetStatus.CHANGES)).order_by("-assets__pk").first()}
+        "change_campaign": _newest_with(mine.filter(status=AssetStatus.CHANGES)),
+        "review_campaign": None if reviewing else _newest_with(mine.filter(status=AssetStatus.IN_REVIEW))}
+
+
+def _newest_with(assets: AssetQuerySet) -> Campaign | None:
+    """The campaign of the newest of these pictures."""
+    return Campaign.objects.filter(assets__in=assets).order_by("-assets__pk").first()
 
 
 def quotas_of(user: User) -> list[QuotaAccount]:
@@ -68,10 +74,12 @@ def home(request: StudioRequest) -> HttpResponse:
     tab = request.GET.get("tab", "running")
     tab = tab if tab in TABS else "running"
     month = timezone.localdate().replace(day=1)
+    accounts = quotas_of(request.user)
     return page(request, "studio/home.html", {
         "nav": "home", "tab": tab, "tabs": [(name, per_status.get(name, 0)) for name in TABS],
         "strips": strips(visible.filter(status=tab).select_related("team")[:CAMPAIGNS_SHOWN]),
-        "todo": _todo(request.user), "accounts": quotas_of(request.user),
+        "todo": _todo(request.user), "accounts": accounts,
+        "fullest": max(accounts, key=lambda account: account.percent, default=None),
         "my_pictures": Asset.objects.filter(author=request.user, created_at__date__gte=month).count(),
         **_workers(),
         "activity": activity_lines(request.user, 6),
