@@ -22,7 +22,7 @@ from typing import Any
 import redis
 from playwright.sync_api import Page, sync_playwright
 
-from benchmarks._stack import Stack, running
+from tests.stack import Stack, running
 
 RENDERS = 30
 PINGS = 300

@@ -79,8 +79,9 @@ def change_limit(*, user: User, team: Team, limit: int, today: date, even_below_
     if not 0 <= limit <= MAX_LIMIT:
         raise Invalid(_("The limit is a whole number from 0 to %(limit)d."), field="limit", limit=MAX_LIMIT)
     with transaction.atomic(durable=True):
-        team = Team.objects.select_for_update().get(pk=team.pk)
-        account = QuotaAccount.objects.select_for_update().get(pk=account_for(team, today).pk)
+        # no_key: rows that only refer to the team (jobs, activity) must not wait, or waiting goes in a circle.
+        team = Team.objects.select_for_update(no_key=True).get(pk=team.pk)
+        account = QuotaAccount.objects.select_for_update(no_key=True).get(pk=account_for(team, today).pk)
         used = account.reserved + account.spent
         if limit < used and not even_below_use:
             raise Conflict(

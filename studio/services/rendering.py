@@ -98,7 +98,8 @@ def run_job(job: RenderJob, renderer: Renderer) -> None:
         finished = False
         log.info("render.stopped", job=str(job.pk), frame=job.frame)
     except StudioError as error:
-        finished = fail(job, {"code": error.code, "message": error.message, "params": error.params})
+        finished = False
+        fail(job, {"code": error.code, "message": error.message, "params": error.params})
         log.warning("render.failed", job=str(job.pk), reason=str(error))
     except Exception:
         finished = False

@@ -33,12 +33,13 @@ def request_render(
     is queued and nothing charged.
     """
     permissions.require(user, "render.create", campaign)
-    if campaign.status == Campaign.Status.ARCHIVED:
-        raise Conflict(_("This campaign is archived."), hint=_("Restore it first, or render in another campaign."))
     account = quotas.account_for(campaign.team, today)
     try:
         with transaction.atomic(durable=True):
-            Campaign.objects.filter(pk=campaign.pk).update(batch_count=F("batch_count") + 1)
+            live = Campaign.objects.filter(pk=campaign.pk).exclude(status=Campaign.Status.ARCHIVED)
+            if not live.update(batch_count=F("batch_count") + 1):
+                raise Conflict(
+                    _("This campaign is archived."), hint=_("Restore it first, or render in another campaign."))
             campaign.refresh_from_db(fields=["batch_count"])
             batch = RenderBatch.objects.create(
                 campaign=campaign, number=campaign.batch_count, requested_by=user, request_key=request_key,
@@ -88,7 +89,8 @@ def cancel(*, user: User, jobs: list[RenderJob]) -> int:
     for job in jobs:
         permissions.require(user, "render.cancel", job)
     with transaction.atomic(durable=True):
-        stopped = [job for job in jobs if RenderJob.objects.move(
+        # Always in one order: two people who cancel the same batch must not wait for each other.
+        stopped = [job for job in sorted(jobs, key=lambda job: job.pk) if RenderJob.objects.move(
             job.pk, JobStatus.CANCELLED, finished_at=timezone.now())]
         for job in stopped:
             quotas.release(job.pk)
@@ -106,6 +108,7 @@ def retry(*, user: User, job: RenderJob, card: ModelCard, today: date) -> Render
 
     Raises Conflict when the job has not ended that way, and whatever `request_render` raises.
     """
+    permissions.require(user, "render.create", job.campaign)
     if job.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
         raise Conflict(_("Only a failed or cancelled picture can be rendered again."))
     batch = job.batch

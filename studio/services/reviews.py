@@ -35,7 +35,7 @@ def submit(*, user: User, assets: list[Asset]) -> None:
     for asset in assets:
         permissions.require(user, "asset.submit", asset)
     with transaction.atomic(durable=True):
-        for asset in assets:
+        for asset in sorted(assets, key=lambda asset: asset.pk):  # one order of locks for everybody
             _submit_one(user, asset)
         for campaign in {asset.campaign for asset in assets}:
             activity.record(

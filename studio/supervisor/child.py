@@ -44,8 +44,8 @@ class Guard:
     """The helper process that kills the children's groups when this process dies without stopping them."""
 
     def __init__(self) -> None:
-        self._process = self._start()
         self._groups: set[int] = set()
+        self._process = self._start()
 
     def add(self, group: int) -> None:
         self._groups.add(group)
@@ -59,7 +59,6 @@ class Guard:
         """Start another one when someone has killed it."""
         if self._process.poll() is not None:
             self._process = self._start()
-            self._write("".join(f"+{group}\n" for group in sorted(self._groups)))
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -68,17 +67,14 @@ class Guard:
         self._process.wait()
 
     def _tell(self, line: str) -> None:
-        with contextlib.suppress(BrokenPipeError):  # killed; `renew` tells the next one all of it
-            self._write(line)
-
-    def _write(self, text: str) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(text.encode())
+        with contextlib.suppress(BrokenPipeError):  # killed; the next one is told by `renew`
+            self._process.stdin.write(line.encode())
 
-    @staticmethod
-    def _start() -> subprocess.Popen[bytes]:
+    def _start(self) -> subprocess.Popen[bytes]:
+        known = [str(group) for group in sorted(self._groups)]
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", str(guard.__file__)], bufsize=0, stdin=subprocess.PIPE,
+            [sys.executable, "-I", "-S", str(guard.__file__), *known], bufsize=0, stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL, start_new_session=True)
 
 

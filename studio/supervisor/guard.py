@@ -1,8 +1,9 @@
 """Kills the studio's processes when the supervisor dies without being able to.
 
-Run as a script. The supervisor holds the other end of standard input and writes one line per process
-group: `+123` when it starts, `-123` when it has ended. End of input means that the supervisor is gone,
-also by kill -9; whatever is still listed is killed, grandchildren included.
+Run as a script; its arguments are the process groups that are there already. The supervisor holds the
+other end of standard input and writes one line per process group: `+123` when it starts, `-123` when it
+has ended. End of input means that the supervisor is gone, also by kill -9; whatever is still listed is
+killed, grandchildren included.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ import sys
 from collections.abc import Iterable
 
 
-def watch(lines: Iterable[str]) -> None:
-    """Read until the supervisor's end closes, then kill the listed process groups."""
-    groups: set[int] = set()
+def watch(lines: Iterable[str], groups: set[int]) -> None:
+    """Read until the supervisor's end closes, then kill `groups` as the lines have changed it."""
     for line in lines:
         number = int(line[1:])
         if line.startswith("+"):
@@ -31,4 +31,4 @@ def watch(lines: Iterable[str]) -> None:
 if __name__ == "__main__":
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)
-    watch(sys.stdin)
+    watch(sys.stdin, {int(group) for group in sys.argv[1:]})

@@ -18,7 +18,7 @@ register = template.Library()
 PLATFORMS: dict[str, Promise] = {
     "Taobao/Tmall": pgettext_lazy("platform", "Taobao/Tmall"),
     "JD": pgettext_lazy("platform", "JD"),
-    "Xiaohongshu": pgettext_lazy("platform", "RED"),
+    "Xiaohongshu": pgettext_lazy("platform", "Xiaohongshu (RED)"),
     "Douyin": pgettext_lazy("platform", "Douyin"),
     "WeChat": pgettext_lazy("platform", "WeChat"),
     "Weibo": pgettext_lazy("platform", "Weibo"),

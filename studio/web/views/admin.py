@@ -64,6 +64,14 @@ def _days(team: Team, today: date) -> list[dict[str, Any]]:
             for row in rows]
 
 
+def _chart(days: list[dict[str, Any]]) -> dict[str, Any]:
+    """The days with what their summary says: pictures in all, failures in all, the busiest day."""
+    done, failed = sum(row["done"] for row in days), sum(row["failed"] for row in days)
+    busiest = max(days, key=lambda row: int(row["done"])) if done else None
+    return {"days": days, "days_done": done, "days_failed": failed, "busiest": busiest,
+            "peak": max(row["done"] + row["failed"] for row in days)}
+
+
 def _people(team: Team, month: date) -> Iterable[Membership]:
     """The team's people with this month's delivered and approved pictures, busiest first."""
     made = Q(user__assets__campaign__team=team, user__assets__created_at__date__gte=month)
@@ -90,10 +98,17 @@ def _usage(request: StudioRequest, team: Team, **more: Any) -> dict[str, Any]:
         cancelled=Count("pk", filter=Q(status=JobStatus.CANCELLED)))
     return {
         "nav": "admin", "tab": "usage", "teams": _teams(request), "team": team,
-        "account": quotas.account_for(team, today), "days": _days(team, today), "people": _people(team, month),
+        "account": quotas.account_for(team, today), **_chart(_days(team, today)), "people": _people(team, month),
         "finished": finished, "approval": _approval(team, month),
-        "history": QuotaAccount.objects.filter(team=team).order_by("-period")[:12],
-        "workers": Worker.objects.all(), "limit_value": team.monthly_pictures, **more}
+        "history": QuotaAccount.objects.filter(team=team, period__lt=month).order_by("-period")[:12],
+        "resets": (month + timedelta(days=32)).replace(day=1), "workers": _workers(),
+        "limit_value": team.monthly_pictures, **more}
+
+
+def _workers() -> list[tuple[Worker, bool]]:
+    """Every worker ever seen, and whether it can be counted on."""
+    live = set(Worker.objects.live().values_list("pk", flat=True))
+    return [(worker, worker.pk in live) for worker in Worker.objects.all()]
 
 
 @require_safe

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import date
 from itertools import groupby
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, resolve_url
 from django.utils import timezone
@@ -22,8 +24,24 @@ from studio.web.http import StudioRequest, back, page, say, signed_in
 from studio.web.views.studio import visible_campaign
 
 PAGE = 60
-#: Values of `?status=` and what they show.
-FILTERS = ("all", "picked", *AssetStatus)
+#: Most pictures one live refresh brings back, after "Load more".
+MOST = 600
+#: `?format=` of pictures in a size of one's own.
+CUSTOM = "custom"
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The shown pictures of one day, newest first."""
+
+    date: date
+    assets: list[Asset]
+
+    @property
+    def batches(self) -> tuple[int, int]:
+        """The lowest and the highest batch number."""
+        numbers = [asset.job.batch.number for asset in self.assets]
+        return min(numbers), max(numbers)
 
 
 def _number(text: str) -> int | None:
@@ -31,34 +49,68 @@ def _number(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) < 18 else None
 
 
-def _filtered(campaign: Campaign, status: str, format_key: str) -> AssetQuerySet:
-    found = Asset.objects.filter(campaign=campaign).for_tiles().order_by("-pk")
-    if status == "picked":
-        found = found.filter(picked=True, status__in=[AssetStatus.DRAFT, AssetStatus.CHANGES])
-    elif status != "all":
-        found = found.filter(status=status)
+def _in_format(campaign: Campaign, format_key: str) -> AssetQuerySet:
+    found = Asset.objects.filter(campaign=campaign)
+    if format_key == CUSTOM:
+        return found.filter(ad_format=None)
     return found.filter(ad_format=format_key) if format_key else found
 
 
+#: Values of `?status=` and what they show.
+FILTERS: dict[str, Q] = {
+    "all": Q(),
+    "picked": Q(picked=True, status__in=[AssetStatus.DRAFT, AssetStatus.CHANGES]),
+    **{str(status): Q(status=status) for status in
+       (AssetStatus.IN_REVIEW, AssetStatus.APPROVED, AssetStatus.CHANGES, AssetStatus.DRAFT)},
+}
+
+
+def _shown(request: StudioRequest, found: AssetQuerySet) -> tuple[list[Asset], int | None]:
+    """The pictures of this answer and, if there are older ones, the key to go on from.
+
+    `?before=` goes on below that key; `?until=` repeats everything down to that key.
+    """
+    before, until = (_number(request.GET.get(name, "")) for name in ("before", "until"))
+    limit = PAGE
+    if before:
+        found = found.filter(pk__lt=before)
+    elif until:
+        limit = min(MOST, max(PAGE, found.filter(pk__gte=until).count()))
+    shown = list(found[:limit + 1])
+    return shown[:limit], shown[limit - 1].pk if len(shown) > limit else None
+
+
+def _by_day(assets: list[Asset]) -> list[Day]:
+    return [Day(day, list(part)) for day, part in groupby(assets, key=lambda a: timezone.localdate(a.created_at))]
+
+
 def _context(request: StudioRequest, campaign: Campaign) -> dict[str, Any]:
-    status = request.GET.get("status", "all")
-    status = status if status in FILTERS else "all"
     formats = list(AdFormat.objects.filter(assets__campaign=campaign).annotate(used=Count("assets")).distinct())
     format_key = request.GET.get("format", "")
-    format_key = format_key if format_key in {f.key for f in formats} else ""
-    found = _filtered(campaign, status, format_key)
-    before = _number(request.GET.get("before", ""))
-    shown = list((found.filter(pk__lt=before) if before else found)[:PAGE + 1])
-    more = shown[PAGE - 1].pk if len(shown) > PAGE else None
-    shown = shown[:PAGE]
-    days = [(day, list(part)) for day, part in groupby(shown, key=lambda a: timezone.localdate(a.created_at))]
+    format_key = format_key if format_key in {CUSTOM, *(f.key for f in formats)} else ""
+    status = request.GET.get("status", "all")
+    status = status if status in FILTERS else "all"
+    in_format = _in_format(campaign, format_key)
+    counted = in_format.aggregate(**{f"n_{key}": Count("pk", filter=rule) for key, rule in FILTERS.items()})
+    numbers = campaign_bar.counts(campaign)
+    assets, more = _shown(request, in_format.filter(FILTERS[status]).for_tiles().order_by("-pk"))
     return {
-        "nav": "gallery", "tab": "gallery", "campaign": campaign, "days": days, "more": more,
-        "status": status, "format": format_key, "formats": formats, "today": timezone.localdate(),
-        "detail": _detail(request, campaign, [asset.pk for asset in shown]),
+        "nav": "gallery", "tab": "gallery", "campaign": campaign, "days": _by_day(assets), "more": more,
+        "status": status, "format": format_key, "formats": formats,
+        "custom_used": numbers["asset_count"] - sum(f.used for f in formats),
+        "filters": [(key, counted[f"n_{key}"]) for key in FILTERS],
+        "detail": _detail(request, campaign, [asset.pk for asset in assets]),
         "may_pick": permissions.decide(request.user, "asset.pick", campaign),
         "may_submit": permissions.decide(request.user, "asset.submit", campaign),
-        **campaign_bar.counts(campaign)}
+        "oob": bool(request.htmx), **numbers}
+
+
+def _more_context(request: StudioRequest, campaign: Campaign) -> dict[str, Any]:
+    """The next pictures; `joins` is true when the first of them belong to the day that is shown last."""
+    context = _context(request, campaign) | {"oob": False}
+    last = Asset.objects.filter(campaign=campaign, pk=_number(request.GET["before"])).first()
+    days = context["days"]
+    return context | {"joins": bool(last and days and timezone.localdate(last.created_at) == days[0].date)}
 
 
 def _detail(request: StudioRequest, campaign: Campaign, order: list[int]) -> dict[str, Any] | None:
@@ -68,11 +120,14 @@ def _detail(request: StudioRequest, campaign: Campaign, order: list[int]) -> dic
         return None
     asset = get_object_or_404(Asset.objects.filter(campaign=campaign).for_tiles(), pk=pk)
     place = order.index(pk) if pk in order else -1
+    bar = stages(asset)
     return {
-        "asset": asset, "reviews": asset.reviews.select_related("submitted_by", "decided_by").order_by("-round"),
+        "asset": asset,
+        "rounds": list(asset.reviews.select_related("submitted_by", "decided_by").order_by("-round")),
         "previous": order[place - 1] if place > 0 else None,
         "next": order[place + 1] if 0 <= place < len(order) - 1 else None,
-        "stages": stages(asset)}
+        "stages": bar[1:], "waited": bar[0]["ms"], "took": sum(stage["ms"] for stage in bar[1:]),
+        "may_withdraw": permissions.decide(request.user, "asset.withdraw", asset)}
 
 
 def stages(asset: Asset) -> list[dict[str, Any]]:
@@ -91,8 +146,9 @@ def stages(asset: Asset) -> list[dict[str, Any]]:
 def gallery(request: StudioRequest, slug: str) -> HttpResponse:
     """A campaign's pictures, newest first; keyset pages by `?before=`."""
     campaign = visible_campaign(request, slug)
-    partial = "studio/_gallery_more.html" if "before" in request.GET else "studio/_gallery_live.html"
-    return page(request, "studio/gallery.html", _context(request, campaign), partial=partial)
+    if "before" in request.GET and request.htmx.target == "more":
+        return page(request, "studio/_gallery_more.html", _more_context(request, campaign))
+    return page(request, "studio/gallery.html", _context(request, campaign), partial="studio/_gallery_live.html")
 
 
 @require_safe
@@ -122,10 +178,8 @@ def pick(request: StudioRequest, pk: int) -> HttpResponse:
     """Pick or unpick one picture."""
     asset = get_object_or_404(Asset.objects.visible_to(request.user).for_tiles(), pk=pk)
     reviews.pick(user=request.user, asset=asset, picked=request.POST.get("picked") == "1")
-    if request.htmx:
-        return page(request, "studio/_asset_tile.html", {
-            "asset": asset, "campaign": asset.campaign,
-            "may_pick": permissions.decide(request.user, "asset.pick", asset)})
+    if request.htmx:  # the tile, the numbers and the panel follow
+        return HttpResponse(status=204, headers={"HX-Trigger": "gallery:refresh"})
     return HttpResponseRedirect(back(request, resolve_url("gallery", asset.campaign.slug)))
 
 
@@ -139,11 +193,14 @@ def submit(request: StudioRequest, slug: str) -> HttpResponse:
         ids = [number for text in request.POST.getlist("asset")[:500] if (number := _number(text)) is not None]
         chosen = list(found.filter(pk__in=ids))
     else:
-        chosen = list(found.filter(picked=True, status__in=[AssetStatus.DRAFT, AssetStatus.CHANGES]))
+        chosen = list(found.filter(FILTERS["picked"]))
     reviews.submit(user=request.user, assets=chosen)
     undo = resolve_url("withdraw", chosen[0].pk) if len(chosen) == 1 else ""
     say(request, ngettext(
         "%(count)d picture is in review now.", "%(count)d pictures are in review now.", len(chosen),
     ) % {"count": len(chosen)}, undo=undo)
     target = back(request, resolve_url("gallery", slug))
-    return HttpResponse(status=204, headers={"HX-Redirect": target}) if request.htmx else HttpResponseRedirect(target)
+    if request.htmx:  # the sheet may show other filters than when its form was written
+        target = request.htmx.current_url_abs_path or target
+        return HttpResponse(status=204, headers={"HX-Redirect": target})
+    return HttpResponseRedirect(target)

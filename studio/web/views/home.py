@@ -104,5 +104,6 @@ def campaign_new(request: StudioRequest) -> HttpResponse:
         say(request, gettext("The campaign is ready."))
         return HttpResponseRedirect(resolve_url("studio", campaign.slug))
     return page(request, "studio/campaign_new.html", {
-        "nav": "home", "form": form, "presets": AdFormat.objects.filter(active=True)},
+        "nav": "home", "form": form, "teams": Team.objects.filter(pk__in=teams).order_by("slug"),
+        "presets": AdFormat.objects.filter(active=True), "chosen": set(form["formats"].value() or [])},
         status=422 if form.errors else 200)

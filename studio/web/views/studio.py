@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -16,158 +14,22 @@ from django.views.decorators.http import require_POST, require_safe
 from studio import permissions
 from studio.domain.prompting import MAX_PROMPT_CHARS
 from studio.domain.spec import MAX_COUNT, MAX_PICTURES, MAX_SEED
-from studio.domain.states import JobStatus
-from studio.models import AdFormat, Asset, Campaign, QuotaAccount, RenderBatch, RenderJob, User, Worker
+from studio.models import AdFormat, Asset, Campaign, QuotaAccount, RenderJob, User
 from studio.services import quotas, renders
 from studio.web import campaign_bar, model
 from studio.web.forms.renders import CUSTOM, RenderForm, fresh
 from studio.web.http import StudioRequest, page, say, signed_in
-from studio.web.texts import job_error
+from studio.web.sheets import lane, sheets
 
 BATCHES_SHOWN = 6
 FRAMES_AT_ONCE = 100
-LANE_SHOWN = 8
 #: Formats offered first in a campaign that names none.
 FORMATS_SHOWN = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The jobs of one batch in one size."""
-
-    ad_format: AdFormat | None
-    width: int
-    height: int
-    jobs: list[RenderJob]
-
-    @property
-    def done(self) -> int:
-        """Delivered pictures."""
-        return sum(job.status == JobStatus.DONE for job in self.jobs)
-
-    @property
-    def shape(self) -> str:
-        """How the pictures stand on the sheet: a skyscraper and a banner need columns of their own."""
-        ratio = self.width / self.height
-        return "tall" if ratio < 0.45 else "slim" if ratio > 3.2 else "wide" if ratio > 1.7 else "even"
-
-    @property
-    def key(self) -> str:
-        """Names the group in the page."""
-        return f"{self.jobs[0].batch_id}-{self.jobs[0].position}"
-
-
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """A batch as the page shows it."""
-
-    batch: RenderBatch
-    groups: list[Group]
-
-    @property
-    def jobs(self) -> list[RenderJob]:
-        """All pictures, in order."""
-        return [job for group in self.groups for job in group.jobs]
-
-    @property
-    def done(self) -> int:
-        """Delivered pictures."""
-        return sum(group.done for group in self.groups)
-
-    @property
-    def open(self) -> list[RenderJob]:
-        """Pictures that are queued or rendering."""
-        return [job for job in self.jobs if job.is_open]
-
-    @property
-    def status(self) -> str:
-        """One state for the head of the batch."""
-        if self.open:
-            return "running" if self.done or any(job.status == JobStatus.RUNNING for job in self.jobs) else "queued"
-        if self.done:
-            return "done"
-        return "failed" if any(job.status == JobStatus.FAILED for job in self.jobs) else "cancelled"
-
-    @property
-    def last_seed(self) -> int:
-        """The highest seed used; the first is the batch's."""
-        return self.groups[0].jobs[-1].seed if self.groups else self.batch.seed
-
-    @property
-    def may_cancel(self) -> permissions.Decision:
-        """Whether what is left may be cancelled; as `decorate` found."""
-        return next(iter(self.open)).may_cancel  # type: ignore[attr-defined,no-any-return]
 
 
 def visible_campaign(request: StudioRequest, slug: str) -> Campaign:
     """The campaign, or a 404 for one the person cannot see."""
     return get_object_or_404(Campaign.objects.visible_to(request.user).select_related("team"), slug=slug)
-
-
-def _jobs(campaign: Campaign) -> Any:
-    return RenderJob.objects.filter(campaign=campaign).select_related(
-        "batch__requested_by", "ad_format", "asset", "campaign", "team")
-
-
-def decorate(jobs: list[RenderJob], user: User) -> list[RenderJob]:
-    """Give each job what a tile shows besides the row: `place`, `wait`, `reason`, `took`, `may_cancel`."""
-    turns = renders.turns() if any(job.status == JobStatus.QUEUED for job in jobs) else {}
-    for job in jobs:
-        place(job, turns)
-        job.reason = job_error(job)  # type: ignore[attr-defined]  # these four are read by _frame.html only
-        job.took = None  # type: ignore[attr-defined]
-        if job.started_at and job.finished_at:
-            job.took = (job.finished_at - job.started_at).total_seconds() * 1000  # type: ignore[attr-defined]
-        if job.is_open:
-            job.may_cancel = permissions.decide(user, "render.cancel", job)  # type: ignore[attr-defined]
-    return jobs
-
-
-def place(job: RenderJob, turns: dict[UUID, renders.Turn]) -> None:
-    """Give a job its turn (`place`; None when it does not wait or waits far back) and the wait in words."""
-    turn = turns.get(job.pk)
-    job.place = turn  # type: ignore[attr-defined]  # read by templates only
-    job.wait = estimate(turn.seconds) if turn else ""  # type: ignore[attr-defined]
-
-
-def estimate(seconds: float) -> str:
-    """A guess of a time, no more exact than it is: "0.6 s", "14 s", "3 min"."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
-
-
-def sheets(campaign: Campaign, batches: list[RenderBatch], user: User) -> list[Sheet]:
-    """Batches with their pictures grouped by format, in two queries."""
-    jobs = decorate(list(_jobs(campaign).filter(batch__in=batches).order_by("batch_id", "position")), user)
-    found = []
-    for batch in batches:
-        mine = [job for job in jobs if job.batch_id == batch.pk]
-        groups = [
-            Group(members[0].ad_format, members[0].width, members[0].height, members)
-            for _key, members in ((key, list(part)) for key, part in groupby(
-                mine, key=lambda job: (job.ad_format_id, job.width, job.height)))]
-        found.append(Sheet(batch, groups))
-    return found
-
-
-def lane(user: User) -> dict[str, Any]:
-    """Who renders what now, and what waits, over all teams.
-
-    A job of a team that is not the person's gets `hidden`: only that it is there may be shown.
-    """
-    workers = list(Worker.objects.live().select_related(
-        "job__batch__requested_by", "job__campaign", "job__ad_format"))
-    turns = renders.turns()
-    waiting = list(RenderJob.objects.in_turn().select_related(
-        "batch__requested_by", "campaign", "ad_format")[:LANE_SHOWN]) if turns else []
-    for job in [*waiting, *(worker.job for worker in workers if worker.job)]:
-        place(job, turns)
-        job.hidden = not user.is_superuser and job.team_id not in user.roles  # type: ignore[attr-defined]
-    count = RenderJob.objects.filter(status=JobStatus.QUEUED).count() if turns else 0
-    means = [worker.mean_ms for worker in workers if worker.mean_ms]
-    return {"workers": workers, "waiting": waiting, "waiting_count": count, "waiting_more": count - len(waiting),
-            "mean_ms": sum(means) / len(means) if means else 0}
 
 
 def _composer(request: StudioRequest, campaign: Campaign) -> RenderForm:
@@ -176,8 +38,10 @@ def _composer(request: StudioRequest, campaign: Campaign) -> RenderForm:
     if reuse.isdecimal() and len(reuse) < 18:
         asset = Asset.objects.visible_to(request.user).filter(pk=reuse).select_related("job__batch").first()
     if asset:
-        formats = [asset.ad_format_id] if asset.ad_format_id else []
-        return fresh(asset.job.batch, formats=formats, seed=asset.job.seed)
+        form = fresh(asset.job.batch, formats=[asset.ad_format_id or CUSTOM], seed=asset.job.seed)
+        if not asset.ad_format_id:
+            form.initial |= {"custom_width": asset.width, "custom_height": asset.height}
+        return form
     wanted = list(campaign.formats.filter(active=True).values_list("key", flat=True)[:2])
     last = campaign.batches.filter(requested_by=request.user).order_by("-number").first()
     return fresh(last, formats=wanted or ["xiaohongshu-3x4"])

@@ -1,4 +1,4 @@
-"""A whole studio in a folder of its own, for benchmarks and journeys: `make run` without make."""
+"""A whole studio in a folder of its own, for journeys and benchmarks: `make run` without make."""
 
 from __future__ import annotations
 

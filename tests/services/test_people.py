@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import io
+import json
+import stat
+from datetime import date
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+
+from studio.domain.errors import Forbidden
+from studio.domain.roles import Role
+from studio.models import Activity, Campaign, Membership, RenderJob, Team, User
+from studio.services import accounts, campaigns, quotas
+from tests.conftest import Cast
+from tests.factories import ad_format, balance
+
+
+def test_a_role_is_given_changed_and_taken_away(
+    cast: Cast, events: list[Any], django_capture_on_commit_callbacks: Any,
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        accounts.set_role(user=cast.stranger, team=cast.team, role=Role.VIEWER, actor=cast.admin)
+        accounts.set_role(user=cast.stranger, team=cast.team, role=Role.ADMIN, actor=cast.admin)
+        assert Membership.objects.get(user=cast.stranger, team=cast.team).role == "admin"
+        accounts.set_role(user=cast.stranger, team=cast.team, role=None, actor=cast.admin)
+    assert not Membership.objects.filter(user=cast.stranger, team=cast.team).exists()
+    assert events == [(f"user.{cast.stranger.pk}", {"type": "access.changed"})] * 3
+    assert [line.verb for line in Activity.objects.order_by("pk")] == ["member.added", "member.added", "member.removed"]
+
+
+def test_a_known_person_keeps_name_and_password(cast: Cast) -> None:
+    again = accounts.add_person(
+        email=cast.stranger.email.upper(), name="Other", password="another one", team=cast.team, role=Role.VIEWER)
+    again.refresh_from_db()
+    assert again == cast.stranger and again.name == cast.stranger.name
+    assert again.check_password("correct horse battery") and again.memberships.count() == 2
+
+
+def test_only_a_persons_own_settings_are_changed(cast: Cast) -> None:
+    accounts.change_settings(user=cast.viewer, language="zh-hans", theme="dark", hotkeys=False)
+    found = User.objects.get(pk=cast.viewer.pk)
+    assert (found.language, found.theme, found.hotkeys) == ("zh-hans", "dark", False)
+    with pytest.raises(AssertionError):
+        accounts.change_settings(user=cast.viewer, is_superuser=True)
+
+
+@pytest.mark.parametrize(("name_en", "stem"), [
+    ("Qixi, roses & gifts!", "qixi-roses-gifts-"), ("", "campaign-"), ("七夕", "campaign-"), ("x" * 80, "x" * 40 + "-"),
+])
+def test_a_campaign_gets_an_address_of_its_own(cast: Cast, name_en: str, stem: str) -> None:
+    made = [campaigns.create(
+        user=cast.marketer, team=cast.team, name_zh="七夕", name_en=name_en, deadline=date(2027, 1, 1),
+        formats=[ad_format()]) for _ in range(2)]
+    assert all(c.slug.startswith(stem) for c in made) and made[0].slug != made[1].slug
+    assert made[0].formats.get() == ad_format() and made[0].status == Campaign.Status.RUNNING
+
+
+@pytest.mark.parametrize("who", ["viewer", "stranger"])
+def test_viewers_and_strangers_make_no_campaign(cast: Cast, who: str) -> None:
+    with pytest.raises(Forbidden):
+        campaigns.create(
+            user=cast.person(who), team=cast.team, name_zh="x", name_en="", deadline=None, formats=[])
+
+
+def test_the_demo_is_made_once_and_its_passwords_are_kept_safe(db: None) -> None:
+    file = settings.VAR_DIR / "demo-logins.json"
+    call_command("bootstrap", url="http://127.0.0.1:8123")
+    logins = json.loads(file.read_text(encoding="utf-8"))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert logins["url"] == "http://127.0.0.1:8123"
+    assert [a["role"] for a in logins["accounts"]] == ["marketer", "reviewer", "admin"]
+    for login in logins["accounts"]:
+        user = User.objects.get(email=login["email"])
+        assert user.check_password(login["password"]) and len(login["password"]) >= 10
+        assert user.roles[Team.objects.get().pk] == login["role"]
+    jobs = RenderJob.objects.count()
+    assert Campaign.objects.count() == 3 and jobs == 12 and balance(Team.objects.get()) == (12, 0)
+    assert quotas.mismatches() == []
+    call_command("bootstrap", url="http://127.0.0.1:8999")
+    again = json.loads(file.read_text(encoding="utf-8"))
+    assert again == logins | {"url": "http://127.0.0.1:8999"} and RenderJob.objects.count() == jobs
+    file.unlink()
+
+
+def test_there_is_no_demo_in_production(db: None, settings: Any) -> None:
+    settings.EMBEDDED = False
+    with pytest.raises(CommandError, match="only in the embedded shape"):
+        call_command("bootstrap")
+    assert not User.objects.exists()
+
+
+def test_a_person_is_added_from_the_command_line(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def add(password: str, email: str = "Ann@Example.com") -> None:
+        monkeypatch.setattr("sys.stdin", io.StringIO(password + "\n"))
+        call_command("add_person", email, name="Ann", team="Brand Team", role="admin", stdout=io.StringIO())
+
+    add("a long enough one")
+    assert User.objects.get().email == "ann@example.com" and Membership.objects.get().role == "admin"
+    assert Team.objects.get().slug == "brand-team"
+    for password, email in (("short", "b@example.com"), ("a long enough one", "no address")):
+        with pytest.raises(CommandError):
+            add(password, email)
+    assert User.objects.count() == 1
