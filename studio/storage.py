@@ -1,7 +1,8 @@
 """Where pictures are kept: the only user of Django's storage API.
 
 Keys are content-addressed, so a key once written never changes: writing it again is a success
-without a write.
+without a write. On S3 this module calls boto3's client itself, because Django's API has no
+conditional write, lists with one request per file, and hides a missing bucket.
 """
 
 from __future__ import annotations
@@ -10,15 +11,22 @@ import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
+import structlog
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import Storage, storages
+from django.utils.http import content_disposition_header
 
 from studio.domain.errors import StudioError
 from studio.domain.i18n import gettext_noop as _
+
+log = structlog.get_logger(__name__)
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -30,6 +38,14 @@ class StorageError(StudioError):
     code = "storage_failed"
     message = _("The file storage can't be reached.")
     hint = _("Nothing was charged. Try again in a minute; if it stays, tell the person who runs this server.")
+
+
+class StorageMisconfigured(StorageError):
+    """The store answers, and says that the studio's settings are wrong."""
+
+    code = "storage_misconfigured"
+    message = _("The file storage refused the studio's access key.")
+    hint = _("Nothing was charged. Tell the person who runs this server to check the S3_* settings.")
 
 
 class StorageFull(StorageError):
@@ -50,94 +66,184 @@ class FileMissing(StorageError):
     hint = ""
 
 
-class _Upload(ContentFile):  # type: ignore[type-arg]  # not subscriptable at run time
-    """Bytes with the content type that object stores send back to browsers."""
-
-    def __init__(self, data: bytes, content_type: str) -> None:
-        super().__init__(data)
-        self.content_type = content_type
-
-
 def asset_key(job_id: UUID, sha256: str, ext: str) -> str:
     """The key of a file of one job, from the SHA-256 (hex) of its bytes; `ext` without a dot."""
     return f"assets/{job_id}/{sha256}.{ext}"
 
 
 def put(key: str, data: bytes, content_type: str) -> str:
-    """Keep `data` under `key` unless it is there already; return `key`.
+    """Keep `data` under `key` unless it is there already; return `key`. Browsers get it as `content_type`.
 
-    Raises StorageFull, or StorageError when the storage is away.
+    Raises StorageFull, StorageMisconfigured, or StorageError when the storage is away.
     """
     with _translated():
-        store = _store()
-        if store.exists(key):
-            if store.size(key) == len(data):
-                return key
-            store.delete(key)  # left behind half-written by a process that died
-        saved = store.save(key, _Upload(data, content_type))
-        if saved != key:  # another process wrote the same bytes first, and Django chose a new name
-            store.delete(saved)
+        if bucket := _bucket():
+            bucket.put(key, data, content_type)
+        else:
+            _put_file(storages["default"], key, data)
     return key
 
 
 def open_file(key: str) -> File[bytes]:
-    """Open the file for reading; the caller closes it. Raises FileMissing, StorageError."""
+    """Open the file for reading; the caller closes it. Raises FileMissing, StorageError.
+
+    From S3 the whole file comes into memory, so that reading it fails here or not at all.
+    """
     with _translated():
-        return _store().open(key, "rb")
+        if bucket := _bucket():
+            return ContentFile(bucket.get(key))
+        return storages["default"].open(key, "rb")
 
 
 def delete(key: str) -> None:
     """Remove the file; nothing happens when it is not there. Raises StorageError."""
     with _translated():
-        _store().delete(key)
+        if bucket := _bucket():
+            bucket.client.delete_object(Bucket=bucket.name, Key=key)
+        else:
+            storages["default"].delete(key)
 
 
-def signed_url(key: str) -> str | None:
-    """A link to the file that works for a short time, or None where the web process must send it."""
-    store = _store()
-    if not getattr(store, "querystring_auth", False):
-        return None
+def signed_url(key: str, download: str = "") -> str | None:
+    """A link to the file that works for a short time, or None where the web process must send it.
+
+    With `download`, browsers save the file under that name instead of showing it. Signing asks
+    nobody: the file need not exist. Raises StorageError when there is no access key to sign with.
+    """
     with _translated():
-        return store.url(key)
+        bucket = _bucket()
+        return bucket.link(key, download) if bucket else None
 
 
 def list_keys(prefix: str) -> Iterator[tuple[str, datetime]]:
     """All keys under the folder `prefix` and when each was written, in no certain order. Raises StorageError."""
-    pending = [prefix.strip("/")]
+    with _translated():
+        bucket = _bucket()
+        pages = bucket.pages(prefix.strip("/")) if bucket else _file_pages(prefix.strip("/"))
+    while True:
+        with _translated():
+            page = next(pages, None)
+        if page is None:
+            return
+        yield from page
+
+
+def _put_file(store: Storage, key: str, data: bytes) -> None:
+    if store.exists(key):
+        if store.size(key) == len(data):
+            return
+        store.delete(key)  # left behind half-written by a process that died
+    saved = store.save(key, ContentFile(data))
+    if saved != key:  # another process wrote the same bytes first, and Django chose a new name
+        store.delete(saved)
+
+
+def _file_pages(prefix: str) -> Iterator[list[tuple[str, datetime]]]:
+    """The folder's files and those of every folder below it, one folder at a time."""
+    store, pending = storages["default"], [prefix]
     while pending:
         folder = pending.pop()
+        try:
+            folders, files = store.listdir(folder)
+        except FileNotFoundError:  # nothing was ever kept there
+            continue
+        pending.extend(f"{folder}/{name}" for name in folders)
         found: list[tuple[str, datetime]] = []
-        with _translated():
-            try:
-                folders, files = _store().listdir(folder)
-            except FileNotFoundError:  # nothing was ever kept there
-                continue
-            pending.extend(f"{folder}/{name}" for name in folders)
-            for name in files:
-                key = f"{folder}/{name}"
-                with suppress(FileNotFoundError):  # removed meanwhile
-                    found.append((key, _store().get_modified_time(key)))
-        yield from found
+        for name in files:
+            with suppress(FileNotFoundError):  # removed meanwhile
+                found.append((f"{folder}/{name}", store.get_modified_time(f"{folder}/{name}")))
+        yield found
 
 
-def _store() -> Storage:
-    return storages["default"]
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    """A bucket of an S3 store, and a boto3 client for it. Methods raise botocore's errors."""
+
+    client: Any
+    name: str
+    link_seconds: int
+
+    def put(self, key: str, data: bytes, content_type: str) -> None:
+        """Write unless the key exists: the store itself decides, so of two racing writes one is kept."""
+        upload = partial(self.client.put_object, Bucket=self.name, Key=key, Body=data, ContentType=content_type)
+        try:
+            upload(IfNoneMatch="*")
+        except self.client.exceptions.ClientError as error:
+            status = _answer(error)[0]
+            if status == 412:  # it is there
+                return
+            if status not in (409, 501):
+                raise
+            # 409: it was deleted while we wrote. 501: a store without conditional writes, Alibaba's OSS for one;
+            # there a second write replaces the bytes of this key by the same bytes.
+            upload()
+
+    def get(self, key: str) -> bytes:
+        """The object's bytes."""
+        data: bytes = self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
+        return data
+
+    def link(self, key: str, download: str) -> str:
+        """A signed link, computed here."""
+        wanted = {"Bucket": self.name, "Key": key}
+        if download:
+            wanted["ResponseContentDisposition"] = content_disposition_header(True, download) or ""
+        link: str = self.client.generate_presigned_url("get_object", Params=wanted, ExpiresIn=self.link_seconds)
+        return link
+
+    def pages(self, prefix: str) -> Iterator[list[tuple[str, datetime]]]:
+        """The keys below `prefix`, one answer of the store (up to 1000) at a time."""
+        for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=f"{prefix}/"):
+            yield [(found["Key"], found["LastModified"]) for found in page.get("Contents", ())]
+
+
+_buckets: WeakKeyDictionary[Storage, _Bucket] = WeakKeyDictionary()
+
+
+def _bucket() -> _Bucket | None:
+    """The S3 bucket, or None where files lie on the local disk."""
+    store: Any = storages["default"]
+    if not hasattr(type(store), "connection"):
+        return None
+    if store not in _buckets:
+        # django-storages makes a client (0.1 s, up to 13 MB) in each thread, and under ASGI each request has a thread
+        # of its own. Clients are safe to share between threads.
+        _buckets[store] = _Bucket(store.connection.meta.client, store.bucket_name, store.querystring_expire)
+    return _buckets[store]
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn what the backends raise into this module's errors."""
+    """Turn what the backends raise into this module's errors; the log gets their own words."""
     try:
         yield
     except _failures() as error:
-        if isinstance(error, FileNotFoundError):
-            raise FileMissing() from error
-        if isinstance(error, OSError) and error.errno in _FULL:
-            raise StorageFull() from error
-        raise StorageError() from error
+        meaning = _meaning(error)
+        if not isinstance(meaning, FileMissing):
+            log.warning("storage.failed", code=meaning.code, reason=str(error))
+        raise meaning from error
 
 
 def _failures() -> tuple[type[Exception], ...]:
     # Importing botocore costs a local installation memory for nothing; S3 storages have loaded it.
     botocore: Any = sys.modules.get("botocore.exceptions")
     return (OSError, botocore.BotoCoreError, botocore.ClientError) if botocore else (OSError,)
+
+
+def _meaning(error: Exception) -> StorageError:
+    status, code = _answer(error)
+    if isinstance(error, FileNotFoundError) or code == "NoSuchKey":
+        return FileMissing()
+    if code == "NoSuchBucket":
+        return StorageMisconfigured(_("The file storage has no bucket of the name in the settings."))
+    if status in (401, 403):
+        return StorageMisconfigured()
+    if status == 507 or (isinstance(error, OSError) and error.errno in _FULL):
+        return StorageFull()
+    return StorageError()
+
+
+def _answer(error: Exception) -> tuple[int, str]:
+    """HTTP status and S3 error code of the store's answer; (0, "") when there was none."""
+    response: dict[str, dict[str, Any]] = getattr(error, "response", {})
+    return response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0), response.get("Error", {}).get("Code", "")

@@ -72,16 +72,24 @@ STORAGES: dict[str, dict[str, object]] = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 if STORAGE == "s3":
-    _bucket = env.text("S3_BUCKET")
+    from botocore.config import Config
+
+    _bucket, _key, _secret = env.text("S3_BUCKET"), env.text("S3_ACCESS_KEY"), env.text("S3_SECRET_KEY")
     if not _bucket:
         raise ImproperlyConfigured("S3_BUCKET: name the bucket when STORAGE=s3")
+    if bool(_key) != bool(_secret):
+        raise ImproperlyConfigured("S3_ACCESS_KEY, S3_SECRET_KEY: set both, or neither to use the machine's role")
     STORAGES["default"] = {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": {
         "bucket_name": _bucket, "endpoint_url": env.url("S3_ENDPOINT_URL", "", ("http", "https")) or None,
-        "region_name": env.text("S3_REGION") or None, "access_key": env.text("S3_ACCESS_KEY") or None,
-        "secret_key": env.text("S3_SECRET_KEY") or None,
-        "addressing_style": env.choice("S3_ADDRESSING", "auto", ("auto", "path", "virtual")),
-        "signature_version": "s3v4", "querystring_auth": True, "querystring_expire": SIGNED_LINK_SECONDS,
-        "default_acl": None, "file_overwrite": True}}
+        "region_name": env.text("S3_REGION") or None, "access_key": _key or None, "secret_key": _secret or None,
+        "querystring_expire": SIGNED_LINK_SECONDS,
+        "client_config": Config(
+            signature_version="s3v4",
+            s3={"addressing_style": env.choice("S3_ADDRESSING", "auto", ("auto", "path", "virtual"))},
+            connect_timeout=3, read_timeout=20, retries={"max_attempts": 2, "mode": "standard"},
+            # Otherwise boto3 sends uploads in chunks with a checksum behind, which Alibaba's OSS and others refuse.
+            # The signature covers the bytes anyway.
+            request_checksum_calculation="when_required", response_checksum_validation="when_required")}}
 
 # --- renders --------------------------------------------------------------------------------
 MODEL_DIR = env.path("MODEL_DIR", BASE_DIR / "models" / "z-image-demo")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -90,8 +91,6 @@ def rows(stack: Stack, query: str, *values: object) -> list[tuple[Any, ...]]:
 
 def wait_idle(stack: Stack) -> None:
     """Until nothing is queued or running. Raises TimeoutError after 60 s."""
-    import time
-
     end = time.monotonic() + 60
     while rows(stack, "SELECT 1 FROM studio_renderjob WHERE status IN ('queued', 'running') LIMIT 1"):
         if time.monotonic() > end:

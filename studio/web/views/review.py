@@ -53,12 +53,14 @@ def _context(request: StudioRequest, asset: Asset, error: str = "", comment: str
     waiting = _queue(request)
     places = [review.asset_id for review in waiting]
     place = places.index(asset.pk) if asset.pk in places else None
+    rounds = list(asset.reviews.select_related("submitted_by", "decided_by").order_by("-round"))
     return {
         "nav": "review", "tab": "review", "campaign": asset.campaign, "asset": asset, "waiting": waiting,
-        "place": place + 1 if place is not None else None,
+        "place": place + 1 if place is not None else None, "many": len(waiting) == QUEUE_SHOWN,
         "previous": places[place - 1] if place else None,
-        "next": places[place + 1] if place is not None and place + 1 < len(places) else None,
-        "rounds": list(asset.reviews.select_related("submitted_by", "decided_by").order_by("-round")),
+        # From a picture that is not in the queue, on to the first that is.
+        "next": next(iter(places[place + 1 if place is not None else 0:]), None),
+        "rounds": rounds, "last": rounds[0] if rounds else None,
         "may_review": permissions.decide(request.user, "asset.review", asset),
         "may_withdraw": permissions.decide(request.user, "asset.withdraw", asset),
         "in_review": asset.status == AssetStatus.IN_REVIEW,
@@ -96,6 +98,8 @@ def request_changes(request: StudioRequest, pk: int) -> HttpResponse:
     try:
         reviews.request_changes(user=request.user, asset=asset, comment=comment)
     except Invalid as error:
+        if request.htmx:
+            raise  # a toast says it; the page keeps what was typed
         return page(request, "studio/review.html", _context(request, asset, error_text(error), comment), status=422)
     return _decided(request, asset, gettext("Frame %(frame)s sent back with your comment.") % {"frame": asset.job.frame})
 
@@ -103,7 +107,10 @@ def request_changes(request: StudioRequest, pk: int) -> HttpResponse:
 def _decided(request: StudioRequest, asset: Asset, text: str) -> HttpResponse:
     say(request, text, undo=resolve_url("reopen", asset.pk))
     onward = _next(request, asset.pk)
-    return HttpResponseRedirect(resolve_url("review", onward) if onward else resolve_url("review-queue"))
+    target = resolve_url("review", onward) if onward else resolve_url("review-queue")
+    if request.htmx:
+        return HttpResponse(status=204, headers={"HX-Redirect": target})
+    return HttpResponseRedirect(target)
 
 
 @require_POST

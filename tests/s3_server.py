@@ -1,0 +1,124 @@
+"""A real S3 server for tests: SeaweedFS, on free loopback ports, in a folder of its own.
+
+A test module that needs it says `pytest_plugins = "tests.s3_server"` and marks its tests
+`xdist_group("s3")`, so that one process of a run starts one server.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from studio.supervisor.child import Guard
+
+START_SECONDS = 30.0
+_PORTS = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc",
+          "filer.port", "filer.port.grpc", "s3.port", "s3.port.grpc")
+
+
+@dataclass(frozen=True, slots=True)
+class S3Server:
+    """A running server: its address, the one key it knows, and a client that may do anything."""
+
+    url: str
+    access_key: str
+    secret_key: str
+    client: Any
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """One server for all tests of this process."""
+    with running() as server:
+        yield server
+
+
+@contextmanager
+def running() -> Iterator[S3Server]:
+    """Start a server without buckets; end it and remove its folder, whatever happened.
+
+    Raises RuntimeError with what it printed when it does not get ready.
+    """
+    with tempfile.TemporaryDirectory(prefix="s3-", ignore_cleanup_errors=True) as name:
+        folder, ports = Path(name), _free_ports()
+        server = _server(f"http://127.0.0.1:{ports['s3.port']}")
+        log = folder / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                _command(folder, ports, server), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                cwd=folder, env=os.environ | {"TMPDIR": name}, start_new_session=True)
+        guard = Guard()  # for the case that this process is killed
+        guard.add(process.pid)
+        try:
+            _wait(process, server, log)
+            yield server
+        finally:
+            process.kill()  # its data is thrown away; asked politely it takes 15 s
+            process.wait()
+            guard.remove(process.pid)
+            guard.close()
+
+
+def _server(url: str) -> S3Server:
+    access, secret = "studio", "studio-test-secret"
+    client = boto3.Session(aws_access_key_id=access, aws_secret_access_key=secret, region_name="us-east-1").client(
+        "s3", endpoint_url=url, config=Config(
+            signature_version="s3v4", s3={"addressing_style": "path"}, connect_timeout=2, read_timeout=10,
+            retries={"total_max_attempts": 1}))
+    return S3Server(url, access, secret, client)
+
+
+def _command(folder: Path, ports: dict[str, int], server: S3Server) -> list[str]:
+    data, access = folder / "data", folder / "access.json"
+    data.mkdir()
+    access.write_text(json.dumps({"identities": [{
+        "name": "studio", "actions": ["Admin", "Read", "Write", "List"],
+        "credentials": [{"accessKey": server.access_key, "secretKey": server.secret_key}]}]}), encoding="utf-8")
+    return [
+        str(Path(sysconfig.get_path("scripts"), "weed")), f"-logdir={folder}", "server", "-s3", f"-dir={data}",
+        "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-volume.max=8",
+        f"-s3.config={access}", "-s3.autoCreateBucket=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
+        f"-s3.localSocket={folder / 's3.sock'}", f"-filer.localSocket={folder / 'filer.sock'}",
+        *(f"-{name}={port}" for name, port in ports.items())]
+
+
+def _free_ports() -> dict[str, int]:
+    """Different ports on the loopback address that nobody listens on now."""
+    with ExitStack() as probes:
+        found = {}
+        for name in _PORTS:
+            probe = probes.enter_context(socket.socket())
+            probe.bind(("127.0.0.1", 0))
+            found[name] = int(probe.getsockname()[1])
+        return found
+
+
+def _wait(process: subprocess.Popen[bytes], server: S3Server, log: Path) -> None:
+    """Until an object can be written: the ports answer seconds before that."""
+    end, bucket = time.monotonic() + START_SECONDS, "ready"
+    while True:
+        try:
+            if not server.client.list_buckets()["Buckets"]:
+                server.client.create_bucket(Bucket=bucket)
+            server.client.put_object(Bucket=bucket, Key=bucket, Body=b"x")
+            return
+        except (BotoCoreError, ClientError) as error:
+            if process.poll() is not None or time.monotonic() > end:
+                said = log.read_text(encoding="utf-8", errors="replace")[-4000:]
+                raise RuntimeError(f"the S3 server did not start ({error}):\n{said}") from error
+        time.sleep(0.1)
