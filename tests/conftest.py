@@ -8,13 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
+from django.test.client import ClientHandler
 
 from studio import notify, queue
 from studio.domain.events import Event
@@ -30,6 +31,8 @@ def _move_in() -> None:
     """Point every path of the settings into this process's own folder, before a connection is made."""
     django_settings.VAR_DIR = _FOLDER
     django_settings.MEDIA_ROOT = _FOLDER / "media"
+    django_settings.STATIC_ROOT = _FOLDER / "static"
+    django_settings.STATIC_ROOT.mkdir()
     django_settings.STORAGES["default"]["OPTIONS"] = {"location": _FOLDER / "media"}
     database = django_settings.DATABASES["default"]
     if "sqlite3" in database["ENGINE"]:
@@ -136,12 +139,25 @@ def real_notify() -> None:
     """Ask for it to let events reach the channel layer."""
 
 
+#: Loading the middleware looks at every static file: once is enough.
+_HANDLER = ClientHandler(enforce_csrf_checks=False)
+
+
+class SignIn(Protocol):
+    """How tests come by a browser."""
+
+    def __call__(self, user: User | None, **headers: str) -> Client:
+        """A client of that person, or of nobody; with `headers` (HX_Request="true") on every request."""
+        ...
+
+
 @pytest.fixture
-def sign_in(client: Client) -> Any:
+def sign_in() -> SignIn:
     """`sign_in(user)` gives a client of that person; `sign_in(None)` one of nobody."""
 
     def as_person(user: User | None, **headers: str) -> Client:
-        fresh = Client(headers=headers)
+        fresh = Client(headers={name.replace("_", "-"): value for name, value in headers.items()})
+        fresh.handler = _HANDLER
         if user is not None:
             fresh.force_login(user)
         return fresh

@@ -1,13 +1,10 @@
-"""A real S3 server for tests: SeaweedFS, on free loopback ports, in a folder of its own.
-
-A test module that needs it says `pytest_plugins = "tests.s3_server"` and marks its tests
-`xdist_group("s3")`, so that one process of a run starts one server.
-"""
+"""A real S3 server for tests: SeaweedFS, on free loopback ports, in a folder of its own."""
 
 from __future__ import annotations
 
 import json
 import os
+import runpy
 import socket
 import subprocess
 import sysconfig
@@ -18,14 +15,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import boto3
-import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from studio.supervisor.child import Guard
 
+ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30.0
 _PORTS = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc",
           "filer.port", "filer.port.grpc", "s3.port", "s3.port.grpc")
@@ -33,24 +31,27 @@ _PORTS = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc",
 
 @dataclass(frozen=True, slots=True)
 class S3Server:
-    """A running server: its address, the one key it knows, and a client that may do anything."""
+    """A running server: its address, its one bucket, the one key it knows, and a client that may do anything."""
 
     url: str
+    bucket: str
     access_key: str
     secret_key: str
     client: Any
 
 
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[S3Server]:
-    """One server for all tests of this process."""
-    with running() as server:
-        yield server
+def settings_from(**variables: str) -> dict[str, Any]:
+    """What zimage_web/settings.py makes of these variables, with STORAGE=s3. Raises ImproperlyConfigured."""
+    with mock.patch.dict(os.environ), mock.patch("zimage_web.logs.configure"):
+        for name in [name for name in os.environ if name.startswith("S3_")]:
+            del os.environ[name]
+        os.environ.update(variables, STORAGE="s3")
+        return runpy.run_path(str(ROOT / "zimage_web" / "settings.py"))
 
 
 @contextmanager
 def running() -> Iterator[S3Server]:
-    """Start a server without buckets; end it and remove its folder, whatever happened.
+    """Start a server with an empty bucket; end it and remove its folder, whatever happened.
 
     Raises RuntimeError with what it printed when it does not get ready.
     """
@@ -61,7 +62,7 @@ def running() -> Iterator[S3Server]:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 _command(folder, ports, server), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                cwd=folder, env=os.environ | {"TMPDIR": name}, start_new_session=True)
+                cwd=folder, start_new_session=True)
         guard = Guard()  # for the case that this process is killed
         guard.add(process.pid)
         try:
@@ -72,6 +73,8 @@ def running() -> Iterator[S3Server]:
             process.wait()
             guard.remove(process.pid)
             guard.close()
+            for role in ("master", "volume", "filer", "s3"):  # it takes no other place for these
+                Path(f"/tmp/seaweedfs-{role}-grpc-{ports[f'{role}.port.grpc']}.sock").unlink(missing_ok=True)
 
 
 def _server(url: str) -> S3Server:
@@ -80,7 +83,7 @@ def _server(url: str) -> S3Server:
         "s3", endpoint_url=url, config=Config(
             signature_version="s3v4", s3={"addressing_style": "path"}, connect_timeout=2, read_timeout=10,
             retries={"total_max_attempts": 1}))
-    return S3Server(url, access, secret, client)
+    return S3Server(url, "pictures", access, secret, client)
 
 
 def _command(folder: Path, ports: dict[str, int], server: S3Server) -> list[str]:
@@ -109,13 +112,14 @@ def _free_ports() -> dict[str, int]:
 
 
 def _wait(process: subprocess.Popen[bytes], server: S3Server, log: Path) -> None:
-    """Until an object can be written: the ports answer seconds before that."""
-    end, bucket = time.monotonic() + START_SECONDS, "ready"
+    """Make the bucket, and wait until an object can be written: the ports answer seconds before that."""
+    end = time.monotonic() + START_SECONDS
     while True:
         try:
             if not server.client.list_buckets()["Buckets"]:
-                server.client.create_bucket(Bucket=bucket)
-            server.client.put_object(Bucket=bucket, Key=bucket, Body=b"x")
+                server.client.create_bucket(Bucket=server.bucket)
+            server.client.put_object(Bucket=server.bucket, Key="ready", Body=b"x")
+            server.client.delete_object(Bucket=server.bucket, Key="ready")
             return
         except (BotoCoreError, ClientError) as error:
             if process.poll() is not None or time.monotonic() > end:

@@ -74,6 +74,8 @@ document.addEventListener("click", (event) => {
 });
 window.addEventListener("popstate", () => go(location.href, { push: false }));
 document.body.addEventListener("gallery:refresh", () => part.refresh());
+// A refusal usually means that somebody else was first: show how it stands now.
+gallery.addEventListener("htmx:afterRequest", ({ detail }) => detail.xhr?.status >= 400 && part.refresh());
 
 // --- picking ---------------------------------------------------------------------------------
 /** The star turns at once; a refusal turns it back. */

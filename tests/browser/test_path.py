@@ -36,8 +36,9 @@ def compose(page: Page, *, zh: str = "", en: str = "", formats: list[str], count
     """Fill the composer; formats outside the campaign's own are behind the disclosure."""
     page.fill("#prompt-zh", zh)
     page.fill("#prompt-en", en)
-    for box in page.locator("#composer input[name=formats]:checked").all():
-        box.uncheck(force=True)
+    ticked = page.locator("#composer input[name=formats]:checked")
+    while ticked.count():
+        ticked.first.uncheck(force=True)
     others = page.locator("#composer details.all")
     for key in formats:
         box = page.locator(f"#composer input[name=formats][value={key}]")

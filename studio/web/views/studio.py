@@ -182,6 +182,7 @@ def cancel_batch(request: StudioRequest, slug: str, number: int) -> HttpResponse
     """Cancel what is left of a batch."""
     campaign = visible_campaign(request, slug)
     found = get_object_or_404(campaign.batches, number=number)
+    permissions.require(request.user, "render.cancel", campaign)
     jobs = list(RenderJob.objects.open().filter(batch=found).select_related("batch", "campaign__team"))
     return _after_cancel(request, campaign, renders.cancel(user=request.user, jobs=jobs))
 

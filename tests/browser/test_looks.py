@@ -1,0 +1,90 @@
+"""Every page as every role, in both languages, both themes and two widths: accessible, whole, translated."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from tests.browser.conftest import SignIn, rows
+from tests.stack import Stack
+
+WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+#: English words that stand on Chinese pages on purpose.
+KEPT = {
+    "EN", "English", "Dayang", "SEED", "EULER", "Ctrl", "Esc", "Euler", "px", "PNG", "CPU", "x86_64", "Shift", "Enter",
+    "Space", "torch", "diffusers", "transformers", "float32", "SHA", "Z-Image", "demo", "min", "LoRA", "AI",
+}
+
+
+def pages(stack: Stack) -> list[str]:
+    """Addresses with something to see."""
+    [(slug,)] = rows(stack, "SELECT slug FROM studio_campaign ORDER BY id LIMIT 1")
+    [(asset,)] = rows(stack, "SELECT id FROM studio_asset WHERE campaign_id = "
+                             "(SELECT id FROM studio_campaign WHERE slug = ?) ORDER BY id LIMIT 1", slug)
+    return [
+        "/", "/campaigns/new/", f"/c/{slug}/", f"/c/{slug}/batches/1/", f"/c/{slug}/gallery/",
+        f"/c/{slug}/gallery/?frame={asset}", f"/c/{slug}/gallery/?status=approved", f"/review/{asset}/", "/review/",
+        "/admin-panel/usage/", "/admin-panel/audit/", "/me/", "/me/password/", "/no-such-page/"]
+
+
+def dress(page: Page, language: str, theme: str) -> None:
+    """Set the person's language and theme through their own page."""
+    page.goto("/me/")
+    token = next(c["value"] for c in page.context.cookies() if c["name"] == "csrftoken")
+    headers = {"X-CSRFToken": token}
+    assert page.request.post("/me/language/", form={"language": language}, headers=headers).ok
+    assert page.request.post("/me/theme/", form={"theme": theme}, headers=headers).ok
+
+
+def faults(page: Page, path: str) -> list[str]:
+    """What is wrong with the page as it stands: axe's findings, and anything wider than the window."""
+    found = [f"{path}: {violation['id']}: {node['html'][:160]}"
+             for violation in Axe().run(page).response["violations"] for node in violation["nodes"][:3]]
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    if overflow > 0:
+        found.append(f"{path}: {overflow} px wider than the window")
+    return found
+
+
+@pytest.mark.parametrize(("role", "language", "theme", "viewport"), [
+    ("admin", "en", "light", WIDE), ("admin", "zh-hans", "dark", NARROW),
+    ("marketer", "zh-hans", "light", NARROW), ("reviewer", "en", "dark", WIDE)])
+def test_pages_are_accessible_and_whole(
+    stack: Stack, sign_in: SignIn, role: str, language: str, theme: str, viewport: dict[str, int],
+) -> None:
+    page = sign_in(role, viewport=viewport)
+    dress(page, language, theme)
+    found: list[str] = []
+    for path in pages(stack):
+        page.goto(path)
+        assert page.locator("html").get_attribute("lang") == ("en" if language == "en" else "zh-CN")
+        found += faults(page, path)
+    assert found == []
+
+
+def test_chinese_pages_are_chinese(stack: Stack, sign_in: SignIn) -> None:
+    """No run of English words outside of text that is marked as English or is somebody's own."""
+    page = sign_in("admin")
+    dress(page, "zh-hans", "light")
+    found = []
+    for path in pages(stack):
+        page.goto(path)
+        texts = page.evaluate("""() => {
+            const skip = 'script, style, template, [lang|=en], [lang=""], input, textarea, .av, .slug, .mono, time, dialog, code';
+            const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+            const out = [];
+            while (walk.nextNode()) {
+                const parent = walk.currentNode.parentElement;
+                if (!parent.closest(skip) && walk.currentNode.textContent.trim()) out.push(walk.currentNode.textContent.trim());
+            }
+            return out;
+        }""")
+        for text in texts:
+            words = [word for word in re.findall(r"[A-Za-z][A-Za-z\-_]{2,}", text) if word not in KEPT]
+            if len(words) >= 2 and not CHINESE.search(text) and "@" not in text and words != ["Elena", "Fischer"]:
+                found.append(f"{path}: {text[:100]}")
+    assert found == []

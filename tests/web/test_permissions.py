@@ -1,0 +1,217 @@
+"""Every address, every role, every method. A new address without a row here fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pytest
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, get_resolver, reverse
+
+from studio.domain.states import OPEN_JOBS
+from studio.models import Activity, Asset, Campaign, RenderBatch, RenderJob, Review, Team, User
+from studio.web.urls import urlpatterns
+from tests.conftest import SignIn
+from tests.factories import balance
+from tests.web.world import World, composer
+
+ROLES = ("anonymous", "stranger", "viewer", "marketer", "reviewer", "admin", "superuser")
+METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
+
+
+class Row(NamedTuple):
+    """One method of one address: what it is sent, and each role's status in the order of ROLES."""
+
+    name: str
+    method: str
+    statuses: tuple[int, ...]
+    arguments: Callable[[World], dict[str, Any]] = lambda w: {}
+    data: Callable[[World], dict[str, Any]] = lambda w: {}
+
+
+def _campaign(w: World) -> dict[str, Any]:
+    return {"slug": w.cast.campaign.slug}
+
+
+def _number(w: World) -> dict[str, Any]:
+    return {"slug": w.cast.campaign.slug, "number": w.batch.number}
+
+
+def _team(w: World) -> dict[str, Any]:
+    return {"team": w.cast.team.slug}
+
+
+EVERYBODY = (200,) * 7
+SIGNED_IN = (302,) + (200,) * 6
+SIGNED_IN_ELSEWHERE = (302,) * 7
+MEMBERS = (302, 404) + (200,) * 5
+#                   nobody stranger viewer marketer reviewer admin superuser
+MAKERS_FORM =       (302,  404,     403,   302,     302,     302,  302)
+REVIEWERS_FORM =    (302,  404,     403,   403,     302,     302,  302)
+ADMINS =            (302,  404,     403,   403,     403,     200,  200)
+ADMINS_FORM =       (302,  404,     403,   403,     403,     302,  302)
+
+ROWS = [
+    Row("home", "get", SIGNED_IN),
+    Row("campaign-new", "get", (302, 200, 403, 200, 200, 200, 200)),
+    Row("campaign-new", "post", (302, 422, 403, 302, 302, 302, 302),
+        data=lambda w: {"team": w.cast.team.pk, "name_en": "New", "formats": ["taobao-main"]}),
+    Row("create", "get", SIGNED_IN_ELSEWHERE),
+    Row("gallery-home", "get", SIGNED_IN_ELSEWHERE),
+    Row("studio", "get", MEMBERS, _campaign),
+    Row("create-render", "post", MAKERS_FORM, _campaign, lambda w: composer()),
+    Row("frames", "get", MEMBERS, _campaign, lambda w: {"job": str(w.queued.pk)}),
+    Row("batch", "get", MEMBERS, _number),
+    Row("batch-by-id", "get", MEMBERS, lambda w: _campaign(w) | {"pk": w.batch.pk}),
+    Row("cancel-batch", "post", MAKERS_FORM, _number),
+    Row("gallery", "get", MEMBERS, _campaign, lambda w: {"frame": w.draft.pk}),
+    Row("submit", "post", MAKERS_FORM, _campaign, lambda w: {"asset": [w.draft.pk]}),
+    Row("cancel-job", "post", MAKERS_FORM, lambda w: {"pk": w.queued.pk}),
+    Row("retry-job", "post", MAKERS_FORM, lambda w: {"pk": w.failed.pk}),
+    Row("pick", "post", MAKERS_FORM, lambda w: {"pk": w.draft.pk}, lambda w: {"picked": "1"}),
+    Row("picture", "get", MEMBERS, lambda w: {"pk": w.draft.pk}),
+    Row("thumb", "get", MEMBERS, lambda w: {"pk": w.draft.pk}),
+    Row("review-queue", "get", (302, 200, 200, 200, 302, 302, 302)),
+    Row("review", "get", MEMBERS, lambda w: {"pk": w.in_review.pk}),
+    Row("approve", "post", REVIEWERS_FORM, lambda w: {"pk": w.in_review.pk}),
+    Row("request-changes", "post", REVIEWERS_FORM, lambda w: {"pk": w.in_review.pk}, lambda w: {"comment": "Warmer."}),
+    Row("withdraw", "post", MAKERS_FORM, lambda w: {"pk": w.in_review.pk}),
+    Row("reopen", "post", REVIEWERS_FORM, lambda w: {"pk": w.approved.pk}),
+    Row("admin-panel/", "get", ADMINS, data=_team),
+    Row("admin-usage", "get", ADMINS, data=_team),
+    Row("change-limit", "post", ADMINS_FORM, lambda w: {"slug": w.cast.team.slug}, lambda w: {"limit": "250"}),
+    Row("admin-audit", "get", ADMINS, data=_team),
+    Row("me", "get", SIGNED_IN),
+    Row("me-language", "post", SIGNED_IN_ELSEWHERE, data=lambda w: {"language": "en"}),
+    Row("me-theme", "post", SIGNED_IN_ELSEWHERE, data=lambda w: {"theme": "dark"}),
+    Row("me-hotkeys", "post", SIGNED_IN_ELSEWHERE, data=lambda w: {"hotkeys": "on"}),
+    Row("healthz", "get", EVERYBODY),
+    Row("readyz", "get", EVERYBODY),
+]
+#: Those that read the form before they ask who it is.
+ANY_METHOD = {"healthz", "readyz"}
+OPEN_TO_NOBODY = {"me-language", "healthz", "readyz"}
+
+
+def _names() -> set[str]:
+    return {p.name or str(p.pattern) for p in urlpatterns if isinstance(p, URLPattern)}
+
+
+def _path(row: Row, world: World) -> str:
+    return f"/{row.name}" if row.name.endswith("/") else reverse(row.name, kwargs=row.arguments(world))
+
+
+def _user(world: World, role: str) -> User | None:
+    return None if role == "anonymous" else world.cast.person(role)
+
+
+def _state() -> list[Any]:
+    """Everything that a refused request must leave as it is."""
+    jobs = list(RenderJob.objects.order_by("pk").values_list("pk", "status"))
+    assets = list(Asset.objects.order_by("pk").values_list("pk", "status", "picked"))
+    counts = [model.objects.count() for model in (Activity, Campaign, RenderBatch, Review)]
+    return [jobs, assets, counts, [balance(team) for team in Team.objects.order_by("pk")],
+            list(Team.objects.order_by("pk").values_list("monthly_pictures"))]
+
+
+def test_every_address_is_in_the_table() -> None:
+    assert {row.name for row in ROWS} == _names()
+    assert all(len(row.statuses) == len(ROLES) for row in ROWS)
+
+
+def test_every_other_address_is_a_sign_in_page() -> None:
+    others = {p.name for p in get_resolver().url_patterns if isinstance(p, URLPattern)}
+    assert all(name and name.startswith("account_") for name in others)
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """What happens inside never happened."""
+    point = transaction.savepoint()  # not atomic(): the services' transactions are outermost
+    yield
+    transaction.savepoint_rollback(point)
+
+
+def _send(client: Client, row: Row, world: World) -> Any:
+    return getattr(client, row.method)(_path(row, world), row.data(world))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.name}-{row.method}")
+def test_who_may(world: World, sign_in: SignIn, row: Row) -> None:
+    found, before = {}, _state()
+    for role in ROLES:
+        with undone():
+            response = _send(sign_in(_user(world, role)), row, world)
+            found[role] = response.status_code
+            if role == "anonymous" and row.name not in OPEN_TO_NOBODY:
+                assert response.headers["Location"].startswith("/login/?next=")
+            if response.status_code in (403, 404) or role == "anonymous":
+                assert _state() == before, role
+    assert found == dict(zip(ROLES, row.statuses, strict=True))
+
+
+def test_an_htmx_request_of_nobody_leaves_the_page(world: World, sign_in: SignIn) -> None:
+    client = sign_in(None, HX_Request="true", HX_Current_URL="http://testserver/c/x/?tab=1")
+    for row in ROWS:
+        if row.name not in OPEN_TO_NOBODY:
+            response = _send(client, row, world)
+            assert response.status_code == 401, row.name
+            assert response.headers["HX-Redirect"] == "/login/?next=%2Fc%2Fx%2F%3Ftab%3D1"
+
+
+def test_other_methods_are_refused(world: World, sign_in: SignIn) -> None:
+    client, before = sign_in(world.cast.person("superuser")), _state()
+    for name in _names() - ANY_METHOD:
+        rows = [row for row in ROWS if row.name == name]
+        allowed = {row.method for row in rows}
+        allowed |= {"head"} if "get" in allowed else set()
+        for method in METHODS:
+            if method not in allowed:
+                response = getattr(client, method)(_path(rows[0], world))
+                assert response.status_code == 405, (name, method)
+                assert {m.strip().lower() for m in response.headers["Allow"].split(",")} == allowed, name
+    assert _state() == before
+
+
+def test_a_form_without_its_token_is_refused(world: World) -> None:
+    client, before = Client(enforce_csrf_checks=True), _state()
+    client.force_login(world.cast.admin)
+    for row in ROWS:
+        if row.method == "post":
+            assert _send(client, row, world).status_code == 403, row.name
+    assert _state() == before
+
+
+def test_a_marketer_is_refused_what_others_asked_for(world: World, sign_in: SignIn) -> None:
+    RenderBatch.objects.update(requested_by=world.cast.admin)
+    client = sign_in(world.cast.person("marketer"))
+    assert client.post(reverse("cancel-job", kwargs={"pk": world.queued.pk})).status_code == 403
+    assert client.post(reverse("cancel-batch", kwargs=_number(world))).status_code == 403
+    assert RenderJob.objects.filter(status__in=OPEN_JOBS).count() == 2
+
+
+@pytest.mark.parametrize("role", ["reviewer", "admin", "superuser"])
+def test_the_author_is_refused_the_decision(world: World, sign_in: SignIn, role: str) -> None:
+    user = world.cast.person(role)
+    Asset.objects.update(author=user)
+    client = sign_in(user)
+    assert client.get(reverse("review", kwargs={"pk": world.in_review.pk})).status_code == 200
+    for name, asset in (("approve", world.in_review), ("request-changes", world.in_review), ("reopen", world.approved)):
+        assert client.post(reverse(name, kwargs={"pk": asset.pk}), {"comment": "x"}).status_code == 403
+
+
+def test_a_closed_batch_is_not_cancelled_by_a_viewer(world: World, sign_in: SignIn) -> None:
+    sign_in(world.cast.person("admin")).post(reverse("cancel-batch", kwargs=_number(world)))
+    assert sign_in(world.cast.person("viewer")).post(reverse("cancel-batch", kwargs=_number(world))).status_code == 403
+
+
+def test_a_persons_settings_are_their_own(world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.cast.person("viewer"))
+    client.post(reverse("me-theme"), {"theme": "dark"})
+    client.post(reverse("me-hotkeys"), {})
+    client.post(reverse("me-language"), {"language": "zh-hans"})
+    changed = User.objects.filter(theme="dark", hotkeys=False, language="zh-hans")
+    assert list(changed) == [world.cast.viewer]

@@ -1,0 +1,45 @@
+"""A campaign with something of everything, for tests of the pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import uuid4
+
+from studio import storage
+from studio.domain.states import AssetStatus, JobStatus
+from studio.models import Asset, RenderBatch, RenderJob
+from tests.conftest import Cast
+from tests.factories import PNG, WEBP, BatchFactory, ad_format, asset, job, worker
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All of it was asked for by the marketer."""
+
+    cast: Cast
+    batch: RenderBatch
+    queued: RenderJob
+    failed: RenderJob
+    draft: Asset
+    in_review: Asset
+    approved: Asset
+
+
+def make_world(cast: Cast) -> World:
+    """Build it; the draft's files are stored."""
+    worker()
+    batch = BatchFactory.create(campaign=cast.campaign)
+    queued, failed = (job(cast.campaign, batch=batch, status=s) for s in (JobStatus.QUEUED, JobStatus.FAILED))
+    job(cast.campaign, batch=batch, status=JobStatus.RUNNING, step=3)
+    draft = asset(cast.campaign, ad_format=ad_format())
+    storage.put(draft.file_key, PNG, "image/png")
+    storage.put(draft.thumb_key, WEBP, "image/webp")
+    return World(
+        cast, batch, queued, failed, draft, asset(cast.campaign, status=AssetStatus.IN_REVIEW),
+        asset(cast.campaign, status=AssetStatus.APPROVED))
+
+
+def composer(**fields: object) -> dict[str, object]:
+    """What the composer posts; by default one small picture."""
+    return {"prompt_zh": "红玫瑰", "prompt_en": "a red rose", "formats": ["custom"], "custom_width": "64",
+            "custom_height": "64", "count": "1", "seed": "7", "request_key": str(uuid4())} | fields
