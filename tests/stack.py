@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+#: Settings of the caller that would lead this studio to other services.
+OTHERS = ("DATABASE_URL", "REDIS_URL", "BROKER_URL", "STUDIO_SHAPE", "DJANGO_SETTINGS_MODULE")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -44,8 +46,7 @@ def running(**environment: str) -> Iterator[Stack]:
     """
     with tempfile.TemporaryDirectory(prefix="studio-") as folder:
         port = free_port()
-        settings = {name: value for name, value in os.environ.items()
-                    if name not in ("DATABASE_URL", "REDIS_URL", "BROKER_URL", "STUDIO_SHAPE", "DJANGO_SETTINGS_MODULE")}
+        settings = {name: value for name, value in os.environ.items() if name not in OTHERS}
         settings |= {"VAR_DIR": folder, "LOG_LEVEL": "INFO", **environment}
         supervisor = subprocess.Popen(
             [sys.executable, "manage.py", "runstudio", "--port", str(port)], cwd=ROOT, env=settings,

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -91,27 +90,3 @@ def test_a_disk_that_fails_says_so(monkeypatch: pytest.MonkeyPatch, code: int, k
     with pytest.raises(kind) as caught:
         storage.put(KEY, b"x", "image/png")
     assert type(caught.value) is kind
-
-
-def s3(settings: Settings, **options: Any) -> None:
-    from botocore.config import Config
-
-    quick = Config(signature_version="s3v4", connect_timeout=1, retries={"max_attempts": 0})
-    settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": {
-        "bucket_name": "pictures", "region_name": "eu-central-1", "access_key": "k", "secret_key": "s",
-        "client_config": quick} | options}}
-
-
-def test_object_stores_give_signed_links(settings: Settings) -> None:
-    s3(settings, querystring_expire=120)
-    url = storage.signed_url(KEY)
-    assert url is not None and KEY in url
-    assert "X-Amz-Signature=" in url and "X-Amz-Expires=120" in url
-
-
-def test_an_object_store_that_is_away_says_so(settings: Settings) -> None:
-    s3(settings, endpoint_url="http://127.0.0.1:9")
-    for act in (lambda: storage.put(KEY, b"x", "image/png"), lambda: storage.delete(KEY),
-                lambda: list(storage.list_keys("assets")), lambda: storage.open_file(KEY)):
-        with pytest.raises(storage.StorageError, match="can't be reached"):
-            act()

@@ -20,12 +20,12 @@ CALLS = {
     "ngettext": "sp", "ngettext_lazy": "sp",
     "pgettext": "cs", "pgettext_lazy": "cs", "npgettext": "csp", "npgettext_lazy": "csp",
 }
-#: What templatize writes in place of template tags is not quite Python: the calls are read one by one.
-_CALL = re.compile(
-    r"""\b(_|n?p?gettext)\((u?'(?:[^'\\]|\\.)*'|u?"(?:[^"\\]|\\.)*"|u?'''.*?'''|[^()]*?(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")[^()]*?)\)""",
-    re.DOTALL)
+# What templatize writes around the calls is not Python: the calls are cut out and read one by one.
+_LITERAL = r"""u?(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+_CALL = re.compile(rf"\b(_|n?p?gettext)\(\s*{_LITERAL}(?:\s*,\s*{_LITERAL})*(?:\s*,\s*count)?\s*\)")
 _PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]")
-_HALF_WIDTH = re.compile(r"[\u4e00-\u9fff]\s?[,:;?!](?=\s|[\u4e00-\u9fff]|$)|[,:;?!]\s?[\u4e00-\u9fff]|[\u4e00-\u9fff]\.(?=\s|$)")
+_HAN = r"[\u4e00-\u9fff]"
+_HALF_WIDTH = re.compile(rf"{_HAN}\s?[,:;?!](?=\s|{_HAN}|$)|[,:;?!]\s?{_HAN}|{_HAN}\.(?=\s|$)")
 _STRAIGHT_QUOTES = re.compile("[“”‘’]")
 
 #: (context or None, msgid)
@@ -63,7 +63,7 @@ def _texts() -> list[tuple[Key, str]]:
         if file.suffix in {".html", ".txt"}:
             where = str(file.relative_to(ROOT))
             for call in _CALL.finditer(templatize(file.read_text(encoding="utf-8"), origin=where)):
-                found += _keys(ast.parse(" ".join(call[0].split("\n")) if "'''" not in call[0] else call[0]), where)
+                found += _keys(ast.parse(call[0]), where)
     return found
 
 

@@ -17,6 +17,7 @@ const timers = { ended: 0, moved: 0 };
 let everything = false;
 let running = false;
 let lastLook = 0;
+let first = 0;
 
 const openTiles = () => [...document.querySelectorAll("figure[data-status=queued], figure[data-status=running]")];
 
@@ -36,11 +37,28 @@ export function refreshOpen(wait = MOVED + PER_TILE * openTiles().length) {
   }, wait);
 }
 
+/** All open tiles; when one request does not hold them, each time others come first. */
+function inTurn() {
+  const tiles = openTiles();
+  first = tiles.length > MOST ? (first + MOST) % tiles.length : 0;
+  return [...tiles.slice(first), ...tiles.slice(0, first)];
+}
+
+/** The next request: tiles by `job`; those that wait and only may have moved by `wait`. */
 function take() {
-  if (everything) for (const tile of openTiles()) wanted.add(tile.dataset.job);
-  const jobs = [...wanted].slice(0, MOST);
-  for (const job of jobs) wanted.delete(job);
-  return jobs;
+  const query = new URLSearchParams();
+  const room = () => query.size < MOST;
+  for (const job of wanted) {
+    if (!room()) break;
+    query.append("job", job);
+    wanted.delete(job);
+  }
+  for (const { dataset } of everything ? inTurn() : []) {
+    if (room() && !query.has("job", dataset.job)) query.append(dataset.status === "queued" ? "wait" : "job", dataset.job);
+  }
+  everything = false;
+  if ("alone" in sheets.dataset) query.append("alone", ""); // a batch's own page has no lane and no composer
+  return query;
 }
 
 async function look() {
@@ -51,11 +69,9 @@ async function look() {
     clearTimeout(timers.moved);
     timers.moved = 0;
   }
-  const jobs = take();
-  everything = false;
+  const query = take();
   running = true;
   lastLook = performance.now();
-  const query = new URLSearchParams(jobs.map((job) => ["job", job]));
   try {
     await htmx.ajax("GET", `${sheets.dataset.frames}?${query}`, { source: "#live-frames", target: "#live-frames", swap: "none" });
   } catch {

@@ -43,6 +43,8 @@ async function go(url, { push = true } = {}) {
   const before = frameOf(shownUrl);
   const sameSheet = shownUrl.searchParams.get("status") === new URL(url).searchParams.get("status")
     && shownUrl.searchParams.get("format") === new URL(url).searchParams.get("format");
+  // Closing needs no answer.
+  if (!frameOf(url)) for (const gone of gallery.querySelectorAll(":scope > .det, :scope > .scrim")) gone.remove();
   if (!(await part.load(sameSheet ? wide(url) : url))) {
     location.href = url;
     return;

@@ -1,7 +1,7 @@
 // One part of the page, kept true: fetched again whenever the live connection says that something changed, and morphed
 // in, so that focus, scroll, ticked boxes and typed text stay. Elements marked data-own belong to the page: their
 // state is never overwritten.
-const WAIT = 250; // ms for more events to come
+const WAIT = 350; // ms in which further events join the same request
 
 const own = (node) => node instanceof Element && node.matches("[data-own]");
 
@@ -68,8 +68,11 @@ export function keep(part, { address, after, relevant = () => true }) {
   }
 
   function refresh() {
-    clearTimeout(timer);
-    timer = setTimeout(now, WAIT);
+    // Not put off by further events: a long run of renders would never show.
+    timer ||= setTimeout(() => {
+      timer = 0;
+      now();
+    }, WAIT);
   }
 
   for (const name of ["live:open", "live:poll", "live:asset.changed", "live:job.changed"]) {

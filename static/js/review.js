@@ -72,7 +72,9 @@ function complain() {
   line.hidden = false;
   line.querySelector("span").textContent = review.dataset.needs;
   find(".cmt").classList.add("wanted");
-  comment().focus();
+  // On a phone the form sticks to the foot of its panel, which must be in view as a whole.
+  if (innerWidth <= 760) find(".talk").scrollIntoView({ block: "start" });
+  comment().focus({ preventScroll: innerWidth <= 760 });
 }
 
 document.addEventListener("submit", (event) => {

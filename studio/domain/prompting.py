@@ -29,7 +29,8 @@ def clean_prompt(text: str, *, field: str) -> str:
             field=field, length=len(text), limit=MAX_PROMPT_CHARS,
         )
     if any(unicodedata.category(c) in ("Cc", "Cs") and c not in _KEEP for c in text):
-        raise Invalid(_("The prompt contains control characters. Type it again, or paste it as plain text."), field=field)
+        raise Invalid(
+            _("The prompt contains control characters. Type it again, or paste it as plain text."), field=field)
     found = _CONTROL_TOKEN.search(text)
     if found:
         raise Invalid(

@@ -87,8 +87,9 @@ def run_job(job: RenderJob, renderer: Renderer) -> None:
     Expected failures and bugs both end as a failed job that costs nothing; a bug is raised again
     after it is recorded. A cancelled job, or a lease that went to another worker, ends silently.
     """
+    global _held
     started = time.perf_counter()
-    lease = Lease(job)
+    lease = _held = Lease(job)
     workers.busy(job)
     try:
         rendered = renderer.render(job.spec(), lease.step)
@@ -106,6 +107,7 @@ def run_job(job: RenderJob, renderer: Renderer) -> None:
         fail(job, UNEXPECTED)
         raise
     finally:
+        _held = None
         milliseconds = (time.perf_counter() - started) * 1000
         workers.idle(job.worker, milliseconds=milliseconds if finished else None)
     log.info("render.done", job=str(job.pk), finished=finished, ms=round(milliseconds))
@@ -118,11 +120,29 @@ class Lease:
         assert job.lease_token is not None
         self._job, self._token = job, job.lease_token
 
+    def renew(self, **fields: object) -> bool:
+        """Put the end of the lease off. False: the job is no longer ours."""
+        return RenderJob.objects.renew(self._job.pk, self._token, until=lease_end(), **fields)
+
     def step(self, step: Step) -> None:
-        """Publish a finished step and renew. Raises RenderCancelled when the job is no longer ours."""
-        notify.job_step(self._job, step.index, step.preview)
-        if not RenderJob.objects.renew(self._job.pk, self._token, until=lease_end(), step=step.index):
+        """Renew and publish a finished step. Raises RenderCancelled when the job is no longer ours."""
+        if not self.renew(step=step.index):
             raise RenderCancelled
+        notify.job_step(self._job, step.index, step.preview)
+
+
+#: The lease of the job this process renders now; one process renders one job at a time.
+_held: Lease | None = None
+
+
+def renew_held() -> None:
+    """Keep this process's job through a step that outlasts the lease; called by its heartbeat.
+
+    Only what this very process holds: a worker that has just started must not keep the job of the
+    process that died before it.
+    """
+    if _held is not None:
+        _held.renew()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,12 +216,3 @@ def _plain(error: dict[str, Any]) -> dict[str, Any]:
     return error | {"params": {
         name: value if isinstance(value, int | float | str) else str(value)
         for name, value in error["params"].items()}}
-
-
-def renew_held(worker: str) -> None:
-    """Keep the job this worker is rendering, between its steps; called by its heartbeat.
-
-    A job taken back meanwhile has no lease to renew, or another worker's name.
-    """
-    RenderJob.objects.filter(worker=worker, status=JobStatus.RUNNING, lease_until__gt=timezone.now()).update(
-        lease_until=lease_end())

@@ -36,16 +36,23 @@ def signed_in(
         if request.user.is_authenticated:
             return view(request, *args, **kwargs)  # type: ignore[arg-type]  # that is the narrowing
         htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
-        back = (htmx.current_url_abs_path if htmx else request.get_full_path()) or "/"
-        # After sign-in a POST cannot be repeated: go back to the page it came from.
-        if request.method != "GET" and not htmx:
-            back = urlsplit(request.headers.get("Referer", "")).path or resolve_url("home")
+        # A fragment or a POST is nothing to come back to: go to the page it came from.
+        back = _origin(request, htmx) if htmx or request.method != "GET" else request.get_full_path()
         if htmx:
             login = f"{resolve_url('account_login')}?{urlencode({'next': back})}"
             return HttpResponse(status=401, headers={"HX-Redirect": login})
         return redirect_to_login(back, resolve_url("account_login"))
 
     return gate  # type: ignore[return-value]  # `wraps` keeps the narrower request in its type
+
+
+def _origin(request: HttpRequest, htmx: HtmxDetails) -> str:
+    """The page of this studio that a request was sent from; the home page when the browser doesn't say."""
+    try:
+        found = htmx.current_url_abs_path if htmx else urlsplit(request.headers.get("Referer", "")).path
+    except ValueError:  # not an address
+        found = ""
+    return found or resolve_url("home")
 
 
 def page(

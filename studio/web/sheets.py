@@ -91,9 +91,9 @@ def _jobs(campaign: Campaign) -> Any:
 
 def decorate(jobs: list[RenderJob], user: User) -> list[RenderJob]:
     """Give each job what a tile shows besides the row: `place`, `wait`, `reason`, `took`, `may_cancel`."""
-    turns = renders.turns() if any(job.status == JobStatus.QUEUED for job in jobs) else {}
+    waits = waiting_times() if any(job.status == JobStatus.QUEUED for job in jobs) else {}
     for job in jobs:
-        place(job, turns)
+        place(job, waits)
         job.reason = job_error(job)  # type: ignore[attr-defined]  # these four are read by _frame.html only
         job.took = None  # type: ignore[attr-defined]
         if job.started_at and job.finished_at:
@@ -103,11 +103,16 @@ def decorate(jobs: list[RenderJob], user: User) -> list[RenderJob]:
     return jobs
 
 
-def place(job: RenderJob, turns: dict[UUID, renders.Turn]) -> None:
-    """Give a job its turn (`place`; None when it does not wait or waits far back) and the wait in words."""
-    turn = turns.get(job.pk)
-    job.place = turn  # type: ignore[attr-defined]  # read by templates only
-    job.wait = estimate(turn.seconds) if turn else ""  # type: ignore[attr-defined]
+def waiting_times() -> dict[UUID, tuple[int, str]]:
+    """Place of each queued job, and its wait in words; empty words while nobody renders."""
+    turns = renders.turns()
+    ready = bool(turns) and Worker.objects.ready().exists()
+    return {pk: (turn.place, estimate(turn.seconds) if ready else "") for pk, turn in turns.items()}
+
+
+def place(job: RenderJob, waits: dict[UUID, tuple[int, str]]) -> None:
+    """Give a job its `place` (None when it does not wait, or waits far back) and its `wait`."""
+    job.place, job.wait = waits.get(job.pk, (None, ""))  # type: ignore[attr-defined]  # read by templates only
 
 
 def estimate(seconds: float) -> str:
@@ -138,13 +143,13 @@ def lane(user: User) -> dict[str, Any]:
     """
     workers = list(Worker.objects.live().select_related(
         "job__batch__requested_by", "job__campaign", "job__ad_format"))
-    turns = renders.turns()
+    waits = waiting_times()
     waiting = list(RenderJob.objects.in_turn().select_related(
-        "batch__requested_by", "campaign", "ad_format")[:LANE_SHOWN]) if turns else []
+        "batch__requested_by", "campaign", "ad_format")[:LANE_SHOWN]) if waits else []
     for job in [*waiting, *(worker.job for worker in workers if worker.job)]:
-        place(job, turns)
+        place(job, waits)
         job.hidden = not user.is_superuser and job.team_id not in user.roles  # type: ignore[attr-defined]
-    count = RenderJob.objects.filter(status=JobStatus.QUEUED).count() if turns else 0
+    count = RenderJob.objects.filter(status=JobStatus.QUEUED).count() if waits else 0
     means = [worker.mean_ms for worker in workers if worker.mean_ms]
     return {"workers": workers, "waiting": waiting, "waiting_count": count, "waiting_more": count - len(waiting),
             "mean_ms": sum(means) / len(means) if means else 0}

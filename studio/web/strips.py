@@ -70,7 +70,8 @@ def strips(campaigns: Sequence[Campaign]) -> list[Strip]:
 
 
 def _row(assets: list[Asset], *, rendering: bool) -> list[Tile]:
-    width, row = WAITING_RATIO if rendering else 0.0, []
+    width = WAITING_RATIO if rendering else 0.0
+    row: list[Tile] = []
     for asset in assets:
         ratio = min(WIDE, max(NARROW, asset.ratio))
         if row and width + ratio > WIDEST:
@@ -81,12 +82,13 @@ def _row(assets: list[Asset], *, rendering: bool) -> list[Tile]:
 
 
 def _numbers(keys: list[int]) -> dict[int, dict[str, int]]:
-    rows = Campaign.objects.filter(pk__in=keys).order_by().values("pk").annotate(
+    rows = Campaign.objects.filter(pk__in=keys).order_by().values_list("pk").annotate(
         all=Count("assets"), approved=Count("assets", filter=Q(assets__status=AssetStatus.APPROVED)),
         in_review=Count("assets", filter=Q(assets__status=AssetStatus.IN_REVIEW)),
         changes=Count("assets", filter=Q(assets__status=AssetStatus.CHANGES)),
         draft=Count("assets", filter=Q(assets__status=AssetStatus.DRAFT)))
-    return {row.pop("pk"): row for row in rows}
+    names = ("all", "approved", "in_review", "changes", "draft")
+    return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
 
 
 def _newest(keys: list[int]) -> dict[int, list[Asset]]:

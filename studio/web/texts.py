@@ -6,16 +6,15 @@ from typing import Any
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
+from django.utils.translation import ngettext_lazy
 
 from studio.domain.errors import StudioError
+from studio.domain.roles import ROLE_LABELS, Role
 from studio.models import Activity, RenderJob
 
 ACTIVITY: dict[str, str] = {
     "campaign.created": _("%(who)s created the campaign “%(campaign)s”"),
-    "render.requested": _("%(who)s asked for %(pictures)s pictures in “%(campaign)s”"),
-    "render.cancelled": _("%(who)s cancelled %(pictures)s renders in “%(campaign)s”"),
     "render.failed": _("The render of frame %(frame)s in “%(campaign)s” failed"),
-    "review.submitted": _("%(who)s submitted %(pictures)s pictures of “%(campaign)s” for review"),
     "review.withdrawn": _("%(who)s took frame %(frame)s of “%(campaign)s” out of review"),
     "review.approved": _("%(who)s approved frame %(frame)s of “%(campaign)s”"),
     "review.changes_requested": _("%(who)s asked for changes to frame %(frame)s of “%(campaign)s”"),
@@ -23,6 +22,18 @@ ACTIVITY: dict[str, str] = {
     "quota.changed": _("%(who)s changed the team's limit from %(before)s to %(after)s pictures a month"),
     "member.added": _("%(who)s added %(member)s as %(role)s"),
     "member.removed": _("%(who)s removed %(member)s from the team"),
+}
+#: The same for lines about a number of pictures.
+COUNTED: dict[str, Any] = {
+    "render.requested": ngettext_lazy(
+        "%(who)s asked for %(pictures)s picture in “%(campaign)s”",
+        "%(who)s asked for %(pictures)s pictures in “%(campaign)s”", "pictures"),
+    "render.cancelled": ngettext_lazy(
+        "%(who)s cancelled %(pictures)s render in “%(campaign)s”",
+        "%(who)s cancelled %(pictures)s renders in “%(campaign)s”", "pictures"),
+    "review.submitted": ngettext_lazy(
+        "%(who)s submitted %(pictures)s picture of “%(campaign)s” for review",
+        "%(who)s submitted %(pictures)s pictures of “%(campaign)s” for review", "pictures"),
 }
 
 
@@ -50,5 +61,9 @@ def activity_text(line: Activity, campaign_name: str) -> str:
     """One line of the activity list as a sentence."""
     who = line.actor.name if line.actor else gettext("The studio")
     known = {"who": who, "campaign": campaign_name, **line.data}
+    if "role" in line.data:
+        known["role"] = gettext(ROLE_LABELS[Role(line.data["role"])])
+    if line.verb in COUNTED:
+        return str(COUNTED[line.verb] % known)
     text = ACTIVITY.get(line.verb)
     return gettext(text) % known if text else f"{who} · {line.verb}"

@@ -56,7 +56,7 @@ def heartbeat() -> None:
     while not _stop.wait(BEAT_SECONDS):
         try:
             workers.seen(settings.WORKER_NAME)
-            rendering.renew_held(settings.WORKER_NAME)
+            rendering.renew_held()
         except Exception:  # a database that is away for a moment must not end the heartbeat
             log.exception("worker.heartbeat_failed")
             close_old_connections()
@@ -75,6 +75,8 @@ def start(sender: str, instance: Any, **kwargs: object) -> None:
     if not renders(instance):
         return
     workers.starting(settings.WORKER_NAME)
+    # What the predecessor of this name held is free at once, while the model still loads here.
+    upkeep.take_back(worker=settings.WORKER_NAME)
     threading.Thread(target=heartbeat, name="heartbeat", daemon=True).start()
     try:
         _renderer = load_renderer()
@@ -87,12 +89,11 @@ def start(sender: str, instance: Any, **kwargs: object) -> None:
 
 @signals.worker_ready.connect
 def ready(sender: Any, **kwargs: object) -> None:
-    """Take back what the predecessor of this name held, and look for work."""
+    """Report, and look for work."""
     if _renderer is None:
         return
     workers.ready(
         settings.WORKER_NAME, device=_renderer.provenance["device"], model_name=_renderer.provenance["model"])
-    upkeep.take_back(worker=settings.WORKER_NAME)
     queue.wake()
 
 

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import APIResponse, Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from tests.stack import Stack, running
 
+# Renders share two cores with everything else here.
+expect.set_options(timeout=20_000)
 ARGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync"]
@@ -53,14 +55,14 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture
 def sign_in(stack: Stack, browser: Browser) -> Iterator[SignIn]:
-    """`sign_in(role, path="/", **context options)`: a page of that person's own browser.
+    """`sign_in(role, path="/", language="en", **context options)`: a page of that person's own browser.
 
     Fails the test when a page logs an error to the console or throws.
     """
     contexts: list[BrowserContext] = []
     faults: list[str] = []
 
-    def enter(role: str, path: str = "/", **options: Any) -> Page:
+    def enter(role: str, path: str = "/", *, language: str = "en", **options: Any) -> Page:
         context = browser.new_context(
             base_url=stack.url, viewport=options.pop("viewport", {"width": 1440, "height": 900}),
             locale=options.pop("locale", "en-GB"), **options)
@@ -74,6 +76,8 @@ def sign_in(stack: Stack, browser: Browser) -> Iterator[SignIn]:
         page.fill("input[name=password]", stack.logins[role]["password"])
         page.press("input[name=password]", "Enter")
         page.wait_for_url(lambda url: "/login/" not in url)
+        settle(page, "language", language)
+        page.goto(path)
         return page
 
     yield enter
@@ -82,6 +86,17 @@ def sign_in(stack: Stack, browser: Browser) -> Iterator[SignIn]:
     # A refusal or a lost network that a test provokes is logged by Chromium; that is not a fault of the page.
     provoked = ("Failed to load resource", "WebSocket connection to", "net::ERR_INTERNET_DISCONNECTED")
     assert [fault for fault in faults if not any(text in fault for text in provoked)] == []
+
+
+def post(page: Page, path: str, **fields: str) -> APIResponse:
+    """Send a form as the page's person."""
+    token = next(cookie["value"] for cookie in page.context.cookies() if cookie["name"] == "csrftoken")
+    return page.request.post(path, form={**fields, "csrfmiddlewaretoken": token})
+
+
+def settle(page: Page, name: str, value: str) -> None:
+    """Set the person's own `language` or `theme`."""
+    assert post(page, f"/me/{name}/", **{name: value}).ok
 
 
 def rows(stack: Stack, query: str, *values: object) -> list[tuple[Any, ...]]:

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from tests.browser.conftest import SignIn, rows
+from tests.browser.conftest import SignIn, rows, settle
 from tests.stack import Stack
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
@@ -31,15 +31,6 @@ def pages(stack: Stack) -> list[str]:
         "/admin-panel/usage/", "/admin-panel/audit/", "/me/", "/me/password/", "/no-such-page/"]
 
 
-def dress(page: Page, language: str, theme: str) -> None:
-    """Set the person's language and theme through their own page."""
-    page.goto("/me/")
-    token = next(c["value"] for c in page.context.cookies() if c["name"] == "csrftoken")
-    headers = {"X-CSRFToken": token}
-    assert page.request.post("/me/language/", form={"language": language}, headers=headers).ok
-    assert page.request.post("/me/theme/", form={"theme": theme}, headers=headers).ok
-
-
 def faults(page: Page, path: str) -> list[str]:
     """What is wrong with the page as it stands: axe's findings, and anything wider than the window."""
     found = [f"{path}: {violation['id']}: {node['html'][:160]}"
@@ -56,8 +47,8 @@ def faults(page: Page, path: str) -> list[str]:
 def test_pages_are_accessible_and_whole(
     stack: Stack, sign_in: SignIn, role: str, language: str, theme: str, viewport: dict[str, int],
 ) -> None:
-    page = sign_in(role, viewport=viewport)
-    dress(page, language, theme)
+    page = sign_in(role, language=language, viewport=viewport)
+    settle(page, "theme", theme)
     found: list[str] = []
     for path in pages(stack):
         page.goto(path)
@@ -68,18 +59,18 @@ def test_pages_are_accessible_and_whole(
 
 def test_chinese_pages_are_chinese(stack: Stack, sign_in: SignIn) -> None:
     """No run of English words outside of text that is marked as English or is somebody's own."""
-    page = sign_in("admin")
-    dress(page, "zh-hans", "light")
+    page = sign_in("admin", language="zh-hans")
     found = []
     for path in pages(stack):
         page.goto(path)
         texts = page.evaluate("""() => {
-            const skip = 'script, style, template, [lang|=en], [lang=""], input, textarea, .av, .slug, .mono, time, dialog, code';
+            const skip = 'script, style, template, [lang|=en], [lang=""], input, textarea, '
+                + '.av, .slug, .mono, time, dialog, code';
             const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
             const out = [];
             while (walk.nextNode()) {
-                const parent = walk.currentNode.parentElement;
-                if (!parent.closest(skip) && walk.currentNode.textContent.trim()) out.push(walk.currentNode.textContent.trim());
+                const text = walk.currentNode.textContent.trim();
+                if (text && !walk.currentNode.parentElement.closest(skip)) out.push(text);
             }
             return out;
         }""")

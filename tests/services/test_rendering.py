@@ -5,7 +5,6 @@ from datetime import timedelta
 from hashlib import sha256
 from io import BytesIO
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -241,15 +240,24 @@ def test_every_step_renews_the_lease(cast: Cast) -> None:
     assert ends == sorted(ends) and ends[0] < ends[-1]
 
 
-def test_the_heartbeat_keeps_only_what_the_worker_still_holds(cast: Cast) -> None:
-    soon, past = timezone.now() + timedelta(seconds=1), timezone.now() - timedelta(seconds=1)
-    mine = job(cast.campaign, status=JobStatus.RUNNING, lease_until=soon)
-    lost = job(cast.campaign, status=JobStatus.RUNNING, lease_until=past)
-    others = job(cast.campaign, status=JobStatus.RUNNING, lease_until=soon, worker="worker-2", lease_token=uuid4())
-    rendering.renew_held("worker-1")
-    kept = fresh(mine).lease_until
-    assert kept and kept > soon
-    assert fresh(lost).lease_until == past and fresh(others).lease_until == soon
+def test_the_heartbeat_keeps_the_job_this_process_renders(cast: Cast) -> None:
+    mine, soon = job(cast.campaign), timezone.now() + timedelta(seconds=1)
+
+    def look(index: int) -> None:
+        RenderJob.objects.filter(pk=mine.pk).update(lease_until=soon)
+        rendering.renew_held()
+        kept = fresh(mine).lease_until
+        assert kept and kept > soon
+
+    rendering.run_next(FlatRenderer(look), "worker-1")
+    assert fresh(mine).status == "done"
+
+
+def test_the_heartbeat_of_a_new_process_does_not_keep_its_predecessors_job(cast: Cast) -> None:
+    soon = timezone.now() + timedelta(seconds=1)
+    left = job(cast.campaign, status=JobStatus.RUNNING, lease_until=soon, worker="worker-1")
+    rendering.renew_held()
+    assert fresh(left).lease_until == soon
 
 
 def test_a_worker_nobody_announced_still_renders(cast: Cast) -> None:

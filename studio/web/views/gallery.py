@@ -7,7 +7,8 @@ from datetime import date
 from itertools import groupby
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, Max, Min, Q
+from django.db.models.functions import TruncDate
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, resolve_url
 from django.utils import timezone
@@ -32,16 +33,12 @@ CUSTOM = "custom"
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The shown pictures of one day, newest first."""
+    """The shown pictures of one day, newest first. The numbers are those of the whole day under the same filters."""
 
     date: date
     assets: list[Asset]
-
-    @property
-    def batches(self) -> tuple[int, int]:
-        """The lowest and the highest batch number."""
-        numbers = [asset.job.batch.number for asset in self.assets]
-        return min(numbers), max(numbers)
+    count: int
+    batches: tuple[int, int]
 
 
 def _number(text: str) -> int | None:
@@ -80,8 +77,14 @@ def _shown(request: StudioRequest, found: AssetQuerySet) -> tuple[list[Asset], i
     return shown[:limit], shown[limit - 1].pk if len(shown) > limit else None
 
 
-def _by_day(assets: list[Asset]) -> list[Day]:
-    return [Day(day, list(part)) for day, part in groupby(assets, key=lambda a: timezone.localdate(a.created_at))]
+def _by_day(found: AssetQuerySet, assets: list[Asset]) -> list[Day]:
+    """`assets`, a part of `found`, by the day they were made; one query."""
+    parts = [(day, list(part)) for day, part in groupby(assets, key=lambda a: timezone.localdate(a.created_at))]
+    on_days = found.annotate(day=TruncDate("created_at")).filter(day__in=[day for day, _part in parts]).order_by()
+    numbers = on_days.values("day").annotate(
+        count=Count("pk"), first=Min("job__batch__number"), last=Max("job__batch__number"))
+    by_day = {row["day"]: row for row in numbers}
+    return [Day(day, part, by_day[day]["count"], (by_day[day]["first"], by_day[day]["last"])) for day, part in parts]
 
 
 def _context(request: StudioRequest, campaign: Campaign) -> dict[str, Any]:
@@ -93,9 +96,11 @@ def _context(request: StudioRequest, campaign: Campaign) -> dict[str, Any]:
     in_format = _in_format(campaign, format_key)
     counted = in_format.aggregate(**{f"n_{key}": Count("pk", filter=rule) for key, rule in FILTERS.items()})
     numbers = campaign_bar.counts(campaign)
-    assets, more = _shown(request, in_format.filter(FILTERS[status]).for_tiles().order_by("-pk"))
+    found = in_format.filter(FILTERS[status])
+    assets, more = _shown(request, found.for_tiles().order_by("-pk"))
     return {
-        "nav": "gallery", "tab": "gallery", "campaign": campaign, "days": _by_day(assets), "more": more,
+        "nav": "gallery", "tab": "gallery", "campaign": campaign, "days": _by_day(found, assets), "more": more,
+        "before": _number(request.GET.get("before", "")),
         "status": status, "format": format_key, "formats": formats,
         "custom_used": numbers["asset_count"] - sum(f.used for f in formats),
         "filters": [(key, counted[f"n_{key}"]) for key in FILTERS],
@@ -107,8 +112,9 @@ def _context(request: StudioRequest, campaign: Campaign) -> dict[str, Any]:
 
 def _more_context(request: StudioRequest, campaign: Campaign) -> dict[str, Any]:
     """The next pictures; `joins` is true when the first of them belong to the day that is shown last."""
-    context = _context(request, campaign) | {"oob": False}
-    last = Asset.objects.filter(campaign=campaign, pk=_number(request.GET["before"])).first()
+    # On the open page they continue the sheet: their links go by its address.
+    context = _context(request, campaign) | {"oob": False, "before": None}
+    last = Asset.objects.filter(campaign=campaign, pk=_number(request.GET["before"]) or 0).first()
     days = context["days"]
     return context | {"joins": bool(last and days and timezone.localdate(last.created_at) == days[0].date)}
 

@@ -77,7 +77,7 @@ def home(request: StudioRequest) -> HttpResponse:
     accounts = quotas_of(request.user)
     return page(request, "studio/home.html", {
         "nav": "home", "tab": tab, "tabs": [(name, per_status.get(name, 0)) for name in TABS],
-        "strips": strips(visible.filter(status=tab).select_related("team")[:CAMPAIGNS_SHOWN]),
+        "strips": strips(list(visible.filter(status=tab).select_related("team")[:CAMPAIGNS_SHOWN])),
         "todo": _todo(request.user), "accounts": accounts,
         "fullest": max(accounts, key=lambda account: account.percent, default=None),
         "my_pictures": Asset.objects.filter(author=request.user, created_at__date__gte=month).count(),

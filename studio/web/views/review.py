@@ -101,7 +101,8 @@ def request_changes(request: StudioRequest, pk: int) -> HttpResponse:
         if request.htmx:
             raise  # a toast says it; the page keeps what was typed
         return page(request, "studio/review.html", _context(request, asset, error_text(error), comment), status=422)
-    return _decided(request, asset, gettext("Frame %(frame)s sent back with your comment.") % {"frame": asset.job.frame})
+    text = gettext("Frame %(frame)s sent back with your comment.") % {"frame": asset.job.frame}
+    return _decided(request, asset, text)
 
 
 def _decided(request: StudioRequest, asset: Asset, text: str) -> HttpResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from studio import permissions
 from studio.domain.prompting import MAX_PROMPT_CHARS
 from studio.domain.spec import MAX_COUNT, MAX_PICTURES, MAX_SEED
+from studio.domain.states import JobStatus
 from studio.models import AdFormat, Asset, Campaign, QuotaAccount, RenderJob, User
 from studio.services import quotas, renders
 from studio.web import campaign_bar, model
@@ -40,7 +42,7 @@ def _composer(request: StudioRequest, campaign: Campaign) -> RenderForm:
     if asset:
         form = fresh(asset.job.batch, formats=[asset.ad_format_id or CUSTOM], seed=asset.job.seed)
         if not asset.ad_format_id:
-            form.initial |= {"custom_width": asset.width, "custom_height": asset.height}
+            form.initial.update(custom_width=asset.width, custom_height=asset.height)
         return form
     wanted = list(campaign.formats.filter(active=True).values_list("key", flat=True)[:2])
     last = campaign.batches.filter(requested_by=request.user).order_by("-number").first()
@@ -125,23 +127,32 @@ def _answer(request: StudioRequest, campaign: Campaign, form: RenderForm) -> dic
             **lane(request.user)}
 
 
+def _ids(request: StudioRequest, name: str) -> set[UUID]:
+    """The job ids of a parameter that is given several times; what is no id is left out."""
+    found = set()
+    for text in request.GET.getlist(name)[:FRAMES_AT_ONCE]:
+        with suppress(ValueError):
+            found.add(UUID(text))
+    return found
+
+
 @require_safe
 @signed_in
 def frames(request: StudioRequest, slug: str) -> HttpResponse:
-    """The tiles of `?job=` (several), the queue lane and the batches' heads, as out-of-band fragments."""
+    """Out-of-band fragments: tiles, the queue lane, the batches' heads, the numbers.
+
+    `?job=` (several) asks for tiles; `?wait=` for tiles that the page shows as queued: while they
+    are, only their turn is sent. `?alone` leaves out what only the studio page has.
+    """
     campaign = visible_campaign(request, slug)
-    ids = []
-    for text in request.GET.getlist("job")[:FRAMES_AT_ONCE]:
-        try:
-            ids.append(UUID(text))
-        except ValueError:
-            continue
-    batches = list(campaign.batches.select_related("requested_by").filter(jobs__in=ids).distinct())
+    asked, waiting = _ids(request, "job"), _ids(request, "wait")
+    batches = list(campaign.batches.select_related("requested_by").filter(jobs__in=asked | waiting).distinct())
     found = sheets(campaign, batches, request.user)
-    asked = set(ids)
+    jobs = [job for sheet in found for job in sheet.jobs]
+    turned = [job for job in jobs if job.pk in waiting - asked and job.status == JobStatus.QUEUED]
     return page(request, "studio/_frames.html", {
         "tab": "studio", "campaign": campaign, "sheets": found, "oob": True, "quota": _quota(campaign),
-        "jobs": [job for sheet in found for job in sheet.jobs if job.pk in asked],
+        "turned": turned, "jobs": [job for job in jobs if job.pk in asked | waiting and job not in turned],
         **_may(request.user, campaign), **lane(request.user), **campaign_bar.counts(campaign)})
 
 
