@@ -10,6 +10,8 @@ import subprocess
 import sysconfig
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from typing import Any
 from unittest import mock
 
 import boto3
+from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -47,6 +50,32 @@ def settings_from(**variables: str) -> dict[str, Any]:
             del os.environ[name]
         os.environ.update(variables, STORAGE="s3")
         return runpy.run_path(str(ROOT / "zimage_web" / "settings.py"))
+
+
+def fetch(url: str) -> tuple[int, str, bytes]:
+    """Status, content type and body of a GET without a session."""
+    try:
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return response.status, response.headers["Content-Type"], response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, "", error.read()
+
+
+class _Raw:
+    """The body of a made-up answer."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+
+    def stream(self, *args: object, **options: object) -> Iterator[bytes]:
+        yield self.body
+
+
+def answer(status: int, code: str = "") -> AWSResponse:
+    """What another store than this server would say; for botocore's `before-send` event."""
+    body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode() if code else b""
+    return AWSResponse("http://127.0.0.1", status, {}, _Raw(body))
 
 
 @contextmanager

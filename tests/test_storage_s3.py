@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,6 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
 
 import pytest
-from botocore.awsrequest import AWSResponse
 from django.test import Client
 from PIL import Image
 from pytest_django.fixtures import Settings
@@ -27,7 +25,7 @@ from studio.models import Asset, RenderJob
 from studio.services import rendering, upkeep
 from tests.conftest import Cast
 from tests.factories import job, settled
-from tests.s3_server import S3Server, running, settings_from
+from tests.s3_server import S3Server, answer, fetch, running, settings_from
 from tests.services.fake import FlatRenderer
 
 # One server, started by one process; and no database matters here, so once is enough.
@@ -78,61 +76,26 @@ def client() -> Any:
     return found.client
 
 
-def fetch(url: str) -> tuple[int, str, bytes]:
-    """Status, content type and body of a GET without a session."""
-    try:
-        with urllib.request.urlopen(url, timeout=10) as response:
-            return response.status, response.headers["Content-Type"], response.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, "", error.read()
-
-
-class _Raw:
-    """The body of a made-up answer."""
-
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-
-    def stream(self, *args: object, **options: object) -> Iterator[bytes]:
-        yield self.body
-
-
-def answer(status: int, code: str) -> AWSResponse:
-    """An S3 error as other stores than this server send it."""
-    body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
-    return AWSResponse("http://127.0.0.1", status, {}, _Raw(body))
-
-
-def test_what_is_put_can_be_read_and_removed(key: str) -> None:
-    assert storage.put(key, b"picture", "image/png") == key
+def test_what_is_put_first_can_be_read_and_removed(key: str) -> None:
+    for data in (b"picture", b"another"):
+        assert storage.put(key, data, "image/png") == key
     with storage.open_file(key) as file:
         assert file.read() == b"picture"
-    storage.delete(key)
-    storage.delete(key)
+    for _ in range(2):
+        storage.delete(key)
     with pytest.raises(storage.FileMissing):
         storage.open_file(key)
 
 
-def test_putting_twice_keeps_the_first(key: str) -> None:
-    storage.put(key, b"picture", "image/png")
-    assert storage.put(key, b"another", "image/png") == key
-    with storage.open_file(key) as file:
-        assert file.read() == b"picture"
-    assert [found for found, _at in storage.list_keys("assets")] == [key]
-
-
-def race(write: Callable[[bytes], object]) -> tuple[list[int], list[bytes]]:
-    """Two threads write different bytes under one key at once: the server's answers, and the ETags of the bytes
-    that it took.
-    """
+def race(write: Callable[[bytes], object]) -> tuple[list[int], list[str]]:
+    """Two threads write different bytes under one key: the server's answers, and the ETags of what it took."""
     statuses: list[int] = []
-    accepted: list[bytes] = []
+    accepted: list[str] = []
 
     def note(http_response: Any, parsed: dict[str, Any], **_rest: object) -> None:
         statuses.append(http_response.status_code)
         if http_response.status_code == 200:
-            accepted.append(parsed["ETag"].strip('"').encode())
+            accepted.append(parsed["ETag"].strip('"'))
 
     events = client().meta.events
     events.register("after-call.s3.PutObject", note, unique_id="race")
@@ -142,10 +105,6 @@ def race(write: Callable[[bytes], object]) -> tuple[list[int], list[bytes]]:
     finally:
         events.unregister("after-call.s3.PutObject", unique_id="race")
     return statuses, accepted
-
-
-def etag(data: bytes) -> bytes:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest().encode()
 
 
 def test_racing_writes_keep_one_and_never_replace_it() -> None:
@@ -159,7 +118,7 @@ def test_racing_writes_keep_one_and_never_replace_it() -> None:
         statuses, accepted = race(write)
         assert sorted(statuses) == [200, 412]
         with storage.open_file(key) as file:
-            assert [etag(file.read())] == accepted
+            assert [hashlib.md5(file.read(), usedforsecurity=False).hexdigest()] == accepted
 
 
 def test_looking_first_and_writing_then_would_replace(key: str, s3_server: S3Server) -> None:
@@ -234,8 +193,7 @@ def test_a_link_lasts_as_long_as_the_settings_say(key: str, use: Use) -> None:
     storage.put(key, b"picture", "image/png")
     use(SIGNED_LINK_SECONDS="10")
     link = storage.signed_url(key)
-    assert link and parse_qs(urlsplit(link).query)["X-Amz-Expires"] == ["10"]
-    assert fetch(link)[0] == 200
+    assert link and parse_qs(urlsplit(link).query)["X-Amz-Expires"] == ["10"] and fetch(link)[0] == 200
     bucket = storage._bucket()
     assert bucket
     link = replace(bucket, link_seconds=1).link(key, "")
@@ -249,8 +207,7 @@ def test_a_link_can_name_the_download(key: str) -> None:
     link = storage.signed_url(key, "春节-1.png")
     assert link
     with urllib.request.urlopen(link, timeout=10) as response:
-        assert response.headers["Content-Disposition"] == (
-            "attachment; filename*=utf-8''%E6%98%A5%E8%8A%82-1.png")
+        assert response.headers["Content-Disposition"] == "attachment; filename*=utf-8''%E6%98%A5%E8%8A%82-1.png"
 
 
 def acts(key: str) -> list[Callable[[], object]]:
@@ -290,18 +247,12 @@ def test_a_store_that_is_away_says_so_soon(key: str, use: Use) -> None:
 
 def test_one_client_serves_every_thread(key: str) -> None:
     """Under ASGI each request runs in a thread of its own; making a client takes 0.1 s."""
-    def sign(_number: int) -> tuple[int, str]:
-        link = storage.signed_url(key)
-        assert link
-        return id(client()), link
-
-    made: list[tuple[int, str]] = []
-    for n in range(4):
-        thread = threading.Thread(target=lambda n=n: made.append(sign(n)))
+    made: list[tuple[Any, str | None]] = []
+    for _ in range(3):
+        thread = threading.Thread(target=lambda: made.append((client(), storage.signed_url(key))))
         thread.start()
         thread.join()
-    assert {number for number, _link in made} == {id(client())}
-    assert all(fetch(link)[0] == 404 for _number, link in made)
+    assert all(theirs is client() and link and fetch(link)[0] == 404 for theirs, link in made) and len(made) == 3
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from pytest_django.fixtures import Settings
 
 from studio import storage
-from tests.s3_server import ROOT, settings_from
+from tests.s3_server import ROOT, answer, settings_from
 
 KEY = storage.asset_key(UUID("00000000-0000-4000-8000-000000000001"), "ab" * 32, "png")
 OSS = {"S3_ENDPOINT_URL": "https://oss-cn-hangzhou.aliyuncs.com", "S3_ADDRESSING": "virtual"}
@@ -81,19 +81,14 @@ def test_uploads_over_https_are_not_chunked(settings: Settings) -> None:
     """Alibaba's OSS refuses `aws-chunked` bodies, which boto3 sends over HTTPS unless told otherwise."""
     sent: list[AWSPreparedRequest] = []
 
-    def answer(request: AWSPreparedRequest, **_rest: object) -> AWSResponse:
+    def accept(request: AWSPreparedRequest, **_rest: object) -> AWSResponse:
         sent.append(request)
-        return AWSResponse(request.url, 200, {"ETag": '"1"'}, _Empty())
+        return answer(200)
 
-    client(settings, **OSS).meta.events.register("before-send.s3.PutObject", answer)
+    client(settings, **OSS).meta.events.register("before-send.s3.PutObject", accept)
     storage.put(KEY, b"picture", "image/png")
     assert [request.url for request in sent] == [f"https://pictures.oss-cn-hangzhou.aliyuncs.com/{KEY}"]
     headers = {name.lower(): value for name, value in sent[0].headers.items()}
     assert "content-encoding" not in headers and "x-amz-trailer" not in headers
     assert headers["x-amz-content-sha256"].decode() == sha256(b"picture").hexdigest()
     assert headers["content-type"] == b"image/png"
-
-
-class _Empty:
-    def stream(self, *args: object, **options: object) -> list[bytes]:
-        return []

@@ -36,7 +36,8 @@ class Mailbox:
         self._filled = asyncio.Event()
 
     def put(self, key: str, text: str) -> None:
-        """Add an event; one with the same key that still waits is replaced, in its place in line."""
+        """Add an event at the end of the line; one with the same key that still waits is dropped."""
+        self._waiting.pop(key, None)
         self._waiting[key] = text
         if len(self._waiting) > BACKLOG:
             self._waiting.popitem(last=False)

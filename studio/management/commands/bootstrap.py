@@ -28,7 +28,7 @@ PEOPLE = (
 )
 #: Made for what the demo model can draw: one product on a plain or gradient ground.
 CAMPAIGNS: tuple[dict[str, Any], ...] = (
-    {"zh": "七夕 · 玫瑰与礼物", "en": "Qixi, roses and gifts", "days": 13,
+    {"zh": "冬日礼遇 · 玫瑰与礼盒", "en": "Winter gifts, roses and boxes", "days": 13,
      "formats": ["xiaohongshu-3x4", "taobao-main", "wechat-lead", "instagram-4x5"], "prompts": (
          ("粉色渐变背景上的红玫瑰", "a red rose on a soft pink gradient background", "xiaohongshu-3x4", 520),
          ("红色放射背景上的礼物", "a gift box on a red sunburst background", "taobao-main", 77))},
