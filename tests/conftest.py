@@ -34,7 +34,7 @@ def _move_in() -> None:
     django_settings.STATIC_ROOT = _FOLDER / "static"
     django_settings.STATIC_ROOT.mkdir()
     django_settings.STORAGES["default"]["OPTIONS"] = {"location": _FOLDER / "media"}
-    database = django_settings.DATABASES["default"]
+    database: dict[str, Any] = django_settings.DATABASES["default"]
     if "sqlite3" in database["ENGINE"]:
         database["NAME"] = _FOLDER / "studio.sqlite3"
         database["TEST"]["NAME"] = str(_FOLDER / "test.sqlite3")
@@ -111,8 +111,13 @@ def make_cast() -> Cast:
 def wakes(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> list[int]:
     """Wake-ups sent, by their number of hints; nothing reaches a broker."""
     sent: list[int] = []
+
+    def wake(hints: int = 1) -> bool:
+        sent.append(hints)
+        return True
+
     if "real_queue" not in request.fixturenames:
-        monkeypatch.setattr(queue, "wake", lambda hints=1: sent.append(hints) or True)
+        monkeypatch.setattr(queue, "wake", wake)
     return sent
 
 

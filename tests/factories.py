@@ -178,8 +178,9 @@ def worker(name: str = "worker-1", **fields: Any) -> Worker:
 
 def render_request(**fields: Any) -> RenderRequest:
     """What a person asks for; by default two small pictures."""
-    return RenderRequest(**({
-        "prompt_zh": "红玫瑰", "prompt_en": "a red rose", "targets": (SQUARE,), "count": 2, "seed": 7} | fields))
+    default: dict[str, Any] = {
+        "prompt_zh": "红玫瑰", "prompt_en": "a red rose", "targets": (SQUARE,), "count": 2, "seed": 7}
+    return RenderRequest(**(default | fields))
 
 
 def account(team: Team, today: date | None = None) -> QuotaAccount:

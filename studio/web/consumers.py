@@ -85,7 +85,7 @@ def _refusal(scope: Any, campaign: int) -> int:
 def _session_user(scope: Any) -> User | None:
     """The person of a session that still stands, read afresh; None when it ended or they were switched off."""
     data = scope["session"].load() if scope["session"].session_key else {}  # empty once it ended or expired
-    user = User.objects.filter(pk=data.get(SESSION_KEY), is_active=True).first()
+    user = User.objects.filter(pk=data.get(SESSION_KEY, 0), is_active=True).first()
     if user is None or not constant_time_compare(data.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash()):
         return None
     return user

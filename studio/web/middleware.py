@@ -19,21 +19,29 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 # Style attributes carry numbers (step, ratio, pin position); style elements and scripts come from files only.
 _CSP = "; ".join((
     "default-src 'self'", "script-src 'self'", "style-src 'self'", "style-src-attr 'unsafe-inline'",
-    "img-src {img}", "connect-src 'self' {sockets}", "object-src 'none'", "base-uri 'none'",
+    "img-src {img}", "connect-src 'self'", "object-src 'none'", "base-uri 'none'",
     "form-action 'self'", "frame-ancestors 'none'"))
+
+
+def _store(options: Any) -> str:
+    """Where the object store's signed links lead: its endpoint, or the bucket's own host below it."""
+    if settings.STORAGE == "local":
+        return ""
+    endpoint = options.get("endpoint_url")
+    if not endpoint:
+        return "https:"  # Amazon's host depends on the region
+    scheme, host = endpoint.split("://", 1)
+    return f"{endpoint} {scheme}://{options['bucket_name']}.{host}"
 
 
 def content_security_policy(get_response: GetResponse) -> GetResponse:
     """Nothing from elsewhere runs here. Pictures may come from the object store's signed links."""
     options: Any = settings.STORAGES["default"].get("OPTIONS", {})
-    store = "" if settings.STORAGE == "local" else options.get("endpoint_url") or "https:"
-    pictures = f"'self' data: blob: {store}".strip()
+    policy = _CSP.format(img=f"'self' data: blob: {_store(options)}".strip())
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        host = request.META.get("HTTP_HOST", "")  # validated by CommonMiddleware before any page is made
-        sockets = f"{'wss' if request.is_secure() else 'ws'}://{host}"
-        response.headers.setdefault("Content-Security-Policy", _CSP.format(img=pictures, sockets=sockets))
+        response.headers.setdefault("Content-Security-Policy", policy)
         response.headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
         return response
 

@@ -17,6 +17,7 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 KEPT = {
     "EN", "English", "Dayang", "SEED", "EULER", "Ctrl", "Esc", "Euler", "px", "PNG", "CPU", "x86_64", "Shift", "Enter",
     "Space", "torch", "diffusers", "transformers", "float32", "SHA", "Z-Image", "demo", "min", "LoRA", "AI",
+    "Instagram", "Facebook",
 }
 
 

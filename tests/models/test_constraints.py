@@ -133,7 +133,7 @@ def test_every_unique_field_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("name", UNIQUE)
 def test_the_database_refuses_a_second(cast: Cast, name: str) -> None:
-    with pytest.raises(IntegrityError, match="(?i)unique"), transaction.atomic():
+    with pytest.raises(IntegrityError, match=r"(?i)unique"), transaction.atomic():
         UNIQUE[name](cast)
 
 

@@ -43,8 +43,10 @@ def test_a_request_is_queued_reserved_recorded_and_announced(
     jobs = list(batch.jobs.order_by("position"))
     assert [j.frame for j in jobs] == [f"1-0{n}" for n in range(1, 7)]
     assert [j.seed for j in jobs] == [2**32 - 1, 0, 1] * 2
-    assert [(j.ad_format_id, j.width, j.height) for j in jobs] == [("taobao-main", 800, 800)] * 3 + [(None, 728, 90)] * 3
-    assert {(j.render_width, j.render_height, j.status, j.team_id) for j in jobs} == {(256, 256, "queued", cast.team.pk)}
+    assert [(j.ad_format_id, j.width, j.height) for j in jobs] == (
+        [("taobao-main", 800, 800)] * 3 + [(None, 728, 90)] * 3)
+    assert {(j.render_width, j.render_height, j.status) for j in jobs} == {(256, 256, "queued")}
+    assert {j.team_id for j in jobs} == {cast.team.pk}
     found = account(cast.team, TODAY)
     assert (found.reserved, found.spent, found.period) == (6, 0, date(2026, 11, 1))
     assert all(ledger(j) == ["reserve"] for j in jobs) and quotas.mismatches() == []

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from celery import current_app
 from django.conf import settings
 from django.utils import timezone
 
@@ -35,7 +36,8 @@ def test_a_dead_workers_job_is_queued_again_and_stays_reserved(
     with django_capture_on_commit_callbacks(execute=True):
         assert upkeep.take_back() == 1
     found = fresh(dead)
-    assert (found.status, found.step, found.attempts, found.lease_token, found.started_at) == ("queued", 0, 1, None, None)
+    assert (found.status, found.step, found.attempts) == ("queued", 0, 1)
+    assert (found.lease_token, found.started_at) == (None, None)
     assert fresh(alive).status == "running" and ledger(dead) == ["reserve"] and balance(cast.team) == (2, 0)
     assert wakes == [1] and [(e["type"], e["status"]) for _topic, e in events] == [("job.changed", "queued")]
 
@@ -47,7 +49,8 @@ def test_a_job_that_kills_its_workers_is_given_up(cast: Cast, events: list[Any],
         assert upkeep.take_back() == 1
     found = fresh(dead)
     assert found.status == "failed" and found.finished_at
-    assert found.error["code"] == "worker_lost" and found.error["params"] == {"attempts": settings.MAX_ATTEMPTS}
+    assert found.error and found.error["code"] == "worker_lost"
+    assert found.error["params"] == {"attempts": settings.MAX_ATTEMPTS}
     assert ledger(dead) == ["reserve", "release"] and balance(cast.team) == (0, 0) and quotas.mismatches() == []
     assert Activity.objects.get().verb == "render.failed" and events[-1][1]["status"] == "failed"
     assert upkeep.take_back() == 0
@@ -137,7 +140,7 @@ def test_a_broker_that_is_away_loses_only_the_hint(
     def away(*args: object, **kwargs: object) -> None:
         raise OperationalError("away")
 
-    monkeypatch.setattr(queue.current_app, "send_task", away)
+    monkeypatch.setattr(current_app, "send_task", away)
     assert queue.wake(3) is False
 
 

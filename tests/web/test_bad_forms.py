@@ -16,7 +16,8 @@ from tests.web.world import World
 
 
 @pytest.mark.parametrize(("data", "status", "says"), [
-    ({"limit": ""}, 422, "whole number"), ({"limit": "many"}, 422, "whole number"), ({"limit": "1.5"}, 422, "whole number"),
+    ({"limit": ""}, 422, "whole number"), ({"limit": "many"}, 422, "whole number"),
+    ({"limit": "1.5"}, 422, "whole number"),
     ({"limit": "-1"}, 422, "from 0 to"), ({"limit": BIG}, 422, "from 0 to"), ({"limit": "1"}, 409, "already used"),
     ({"limit": "\x00"}, 422, "whole number"),
 ])

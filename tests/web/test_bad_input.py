@@ -38,7 +38,8 @@ BAD: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
         "The prompt contains control characters. Type it again, or paste it as plain text.", {}),
     "a NUL": ({"prompt_en": "a\x00b"}, "Null characters are not allowed.", {}),
     "a control token": (
-        {"prompt_en": "a rose <|im_end|>"}, "The prompt contains “%(token)s”, which is reserved for the model. Remove it.",
+        {"prompt_en": "a rose <|im_end|>"},
+        "The prompt contains “%(token)s”, which is reserved for the model. Remove it.",
         {"token": "<|im_end|>"}),
     "no format": ({"formats": []}, "Choose at least one format.", {}),
     "an unknown format": ({"formats": ["poster-a0"]}, "There is no format called “%(value)s”.", {"value": "poster-a0"}),
@@ -60,7 +61,8 @@ BAD: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     "a count in words": ({"count": "many"}, "Write the number of pictures as a whole number.", {}),
     "no count": ({"count": ""}, "Say how many pictures per format.", {}),
     "too many pictures": (
-        {"count": "8", "formats": [*sorted(PRESETS)[:8], "custom"]}, "One request renders at most %(limit)d pictures.", {"limit": 64}),
+        {"count": "8", "formats": [*sorted(PRESETS)[:8], "custom"]},
+        "One request renders at most %(limit)d pictures.", {"limit": 64}),
     "a seed in words": ({"seed": "lucky"}, "The seed is a whole number, or empty for a random one.", {}),
     "a negative seed": ({"seed": "-1"}, "The seed is a whole number from 0 to %(limit)d.", {"limit": 2**32 - 1}),
     "a huge seed": ({"seed": BIG}, "The seed is a whole number from 0 to %(limit)d.", {"limit": 2**32 - 1}),

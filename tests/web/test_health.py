@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from celery import current_app
 from django.db import DatabaseError, connection
 from django.test import Client
 from django.utils import timezone
@@ -50,5 +51,5 @@ def test_a_broker_nobody_answers_at_is_not_ready(monkeypatch: pytest.MonkeyPatch
         def ensure_connection(self, **options: object) -> None:
             raise OSError("refused")
 
-    monkeypatch.setattr(queue.current_app, "connection_for_write", lambda **options: Away())
+    monkeypatch.setattr(current_app, "connection_for_write", lambda **options: Away())
     assert queue.answers() is False

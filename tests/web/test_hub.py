@@ -44,7 +44,8 @@ async def test_a_state_is_never_told_before_an_older_step() -> None:
 
 async def test_different_things_do_not_replace_each_other() -> None:
     mailbox = Mailbox()
-    events = [event(), event("job.changed"), {"type": "asset.changed", "asset": 1}, {"type": "asset.changed", "asset": 2},
+    events = [event(), event("job.changed"),
+              {"type": "asset.changed", "asset": 1}, {"type": "asset.changed", "asset": 2},
               {"type": "batch.created", "batch": 1}, {"type": "batch.created", "batch": 2}, {"type": "queue.moved"}]
     put(mailbox, *events, {"type": "queue.moved"})
     assert await took(mailbox) == events
@@ -106,7 +107,7 @@ async def test_a_lost_broker_is_subscribed_to_again(monkeypatch: pytest.MonkeyPa
         return await receive(channel)
 
     monkeypatch.setattr(layer, "receive", flaky)
-    monkeypatch.setattr(hub.asyncio, "sleep", lambda seconds: sleep(0))
+    monkeypatch.setattr(asyncio, "sleep", lambda seconds: sleep(0))
     ours, mailbox = Hub(), Mailbox()
     await ours.join("topic.1", mailbox)
     while left[0]:

@@ -11,6 +11,7 @@ from django.contrib.messages import get_messages
 from django.urls import reverse
 from django.utils import timezone
 
+from studio.domain.states import JobStatus
 from studio.models import Asset, RenderBatch, RenderJob, Worker
 from tests.conftest import Cast, SignIn
 from tests.factories import BatchFactory, asset, job
@@ -35,7 +36,8 @@ def test_the_whole_road_without_javascript(world: World, sign_in: SignIn) -> Non
     assert answer.status_code == 200 and answer.redirect_chain == [(reverse("studio", args=[slug]), 302)]
     newest = RenderBatch.objects.latest("pk")
     assert all(str(j.pk) in answer.content.decode() for j in newest.jobs.all())
-    assert marketer.post(reverse("pick", args=[made.pk]), {"picked": "1"}).headers["Location"] == reverse("gallery", args=[slug])
+    picked = marketer.post(reverse("pick", args=[made.pk]), {"picked": "1"})
+    assert picked.headers["Location"] == reverse("gallery", args=[slug])
     answer = marketer.post(reverse("submit", args=[slug]), follow=True)  # none named: all that are picked
     made.refresh_from_db()
     assert made.status == "in_review" and "1 picture is in review now." in answer.content.decode()
@@ -108,13 +110,14 @@ def test_a_picture_can_be_the_start_of_the_next(world: World, sign_in: SignIn) -
 
 
 def test_another_teams_renders_are_in_the_queue_without_their_names(world: World, sign_in: SignIn) -> None:
-    secret = BatchFactory.create(campaign=world.cast.other_campaign, prompt="a secret perfume", prompt_en="a secret perfume")
-    Worker.objects.update(job=job(world.cast.other_campaign, batch=secret, status="running"), state="busy")  # type: ignore[arg-type]
+    prompt = "a secret perfume"
+    secret = BatchFactory.create(campaign=world.cast.other_campaign, prompt=prompt, prompt_en=prompt)
+    Worker.objects.update(state="busy", job=job(world.cast.other_campaign, batch=secret, status=JobStatus.RUNNING))
     job(world.cast.other_campaign, batch=secret)
     client = sign_in(world.cast.person("marketer"))
     for path in (reverse("studio", args=[world.cast.campaign.slug]), "/"):
         body = client.get(path).content.decode()
-        for hidden in ("a secret perfume", world.cast.other_campaign.name_en, world.cast.stranger.name):
+        for hidden in (prompt, world.cast.other_campaign.name_en, world.cast.stranger.name):
             assert hidden not in body, path
 
 
@@ -147,12 +150,14 @@ def test_every_kind_of_activity_is_a_sentence(world: World, sign_in: SignIn) -> 
     from studio.services import activity
     from studio.web.texts import ACTIVITY
 
-    data = {"pictures": 3, "frame": "1-01", "before": 1, "after": 2, "member": "Ann", "role": "viewer", "batch": 1}
+    data: dict[str, Any] = {
+        "pictures": 3, "frame": "1-01", "before": 1, "after": 2, "member": "Ann", "role": "viewer", "batch": 1}
     for verb in (*ACTIVITY, "something.new"):
         activity.record(verb=verb, campaign=world.cast.campaign, actor=world.cast.admin, **data)
         activity.record(verb=verb, team=world.cast.team, **data)
     for language in ("en", "zh-hans"):
-        body = sign_in(world.cast.person("admin"), Accept_Language=language).get(reverse("admin-audit")).content.decode()
+        page = sign_in(world.cast.person("admin"), Accept_Language=language).get(reverse("admin-audit"))
+        body = page.content.decode()
         assert "%(" not in body and "something.new" in body
 
 

@@ -97,7 +97,7 @@ OPEN_TO_NOBODY = {"me-language", "healthz", "readyz"}
 
 
 def _names() -> set[str]:
-    return {p.name or str(p.pattern) for p in urlpatterns if isinstance(p, URLPattern)}
+    return {pattern.name or str(pattern.pattern) for pattern in urlpatterns}
 
 
 def _path(row: Row, world: World) -> str:

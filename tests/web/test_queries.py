@@ -9,6 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from studio.domain.roles import Role
 from studio.domain.states import AssetStatus, JobStatus
 from studio.services import activity
 from tests.conftest import SignIn
@@ -27,7 +28,7 @@ def _path(name: str, world: World) -> str:
 
 
 def _queries(client: Any, path: str) -> list[str]:
-    with CaptureQueriesContext(connection, ) as caught:
+    with CaptureQueriesContext(connection) as caught:
         assert client.get(path).status_code == 200
     return [query["sql"] for query in caught.captured_queries]
 
@@ -37,7 +38,7 @@ def _grow(world: World) -> None:
     cast = world.cast
     for n in range(4):
         campaign = CampaignFactory.create(team=cast.team, created_by=cast.marketer)
-        batch = BatchFactory.create(campaign=cast.campaign, requested_by=member_of(cast.team, "marketer"))  # type: ignore[arg-type]
+        batch = BatchFactory.create(campaign=cast.campaign, requested_by=member_of(cast.team, Role.MARKETER))
         for status in set(JobStatus) - {JobStatus.DONE}:
             job(cast.campaign, batch=batch, status=status)
             job(campaign, status=status)

@@ -17,6 +17,7 @@ from django.test import Client
 from django.utils import timezone
 
 from studio import notify
+from studio.domain.roles import Role
 from studio.models import User
 from studio.services import accounts, rendering
 from studio.web import consumers, hub
@@ -53,8 +54,7 @@ async def listening(cast: Cast, user: User) -> AsyncIterator[BrowserSocket]:
     while not hub.current()._topics.get(f"user.{user.pk}"):
         await asyncio.sleep(0.01)
     yield opened
-    if not opened.future.done():
-        await opened.leave()
+    await opened.leave()
 
 
 async def send(topic: str, event: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ async def test_everybody_on_the_campaign_hears_a_render_in_order(cast: Cast, eve
             await send(topic, published)
             await asyncio.sleep(0.03)
         for opened in (one, two):
-            heard = []
+            heard: list[dict[str, Any]] = []
             while not heard or heard[-1].get("status") != "done":
                 heard.append(await opened.hear())
             heard = [e for e in heard if e["type"].startswith("job")]
@@ -107,14 +107,14 @@ async def test_everybody_on_the_campaign_hears_a_render_in_order(cast: Cast, eve
 async def test_nothing_is_heard_of_other_campaigns(cast: Cast) -> None:
     async with listening(cast, cast.viewer) as opened:
         await send(f"campaign.{cast.other_campaign.pk}", {"type": "queue.moved"})
-        assert await opened.receive_nothing(0.2)
+        assert await opened.silent(0.2)
 
 
 async def test_what_a_browser_says_is_ignored(cast: Cast) -> None:
     async with listening(cast, cast.viewer) as opened:
-        await opened.send_input({"type": "websocket.receive", "text": '{"type": "job.changed"}'})
-        await opened.send_input({"type": "websocket.receive", "bytes": b"\x00\xff"})
-        assert await opened.receive_nothing(0.1)
+        await opened.line.send_input({"type": "websocket.receive", "text": '{"type": "job.changed"}'})
+        await opened.line.send_input({"type": "websocket.receive", "bytes": b"\x00\xff"})
+        assert await opened.silent(0.1)
         await send(f"campaign.{cast.campaign.pk}", {"type": "queue.moved"})
         assert await opened.hear() == {"type": "queue.moved"}
 
@@ -159,9 +159,9 @@ async def test_a_socket_ends_with_the_right_to_listen(cast: Cast, name: str) -> 
 
 async def test_a_changed_role_keeps_the_socket(cast: Cast) -> None:
     async with listening(cast, cast.viewer) as opened:
-        await sync_to_async(accounts.set_role)(user=cast.viewer, team=cast.team, role="admin")
+        await sync_to_async(accounts.set_role)(user=cast.viewer, team=cast.team, role=Role.ADMIN)
         await send(f"user.{cast.viewer.pk}", {"type": "access.changed"})
-        assert await opened.receive_nothing(0.3)
+        assert await opened.silent(0.3)
 
 
 async def test_a_session_that_ends_unannounced_is_noticed(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,14 +183,14 @@ async def test_a_slow_browser_holds_up_nobody(cast: Cast) -> None:
     """One socket's sending blocks; the others hear everything at once."""
     slow = BrowserSocket(cast.campaign.pk, await sync_to_async(_cookie)(cast.admin))
     reads_again = asyncio.Event()
-    deliver = slow.output_queue.put
+    deliver = slow.line.output_queue.put
 
     async def put(message: dict[str, Any]) -> None:
         if message["type"] == "websocket.send":
             await reads_again.wait()
         await deliver(message)
 
-    slow.output_queue.put = put
+    slow.line.output_queue.put = put
     assert await slow.connect()
     async with listening(cast, cast.viewer) as quick:
         for step in range(1, 9):

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 import redis
-from celery import current_app
+from celery import Celery
 from django.conf import settings
 from django.db import connection
 
+from studio import queue
 from studio.models import RenderJob, Worker
 from tests.conftest import Cast, make_cast
 
@@ -97,19 +98,13 @@ def cast(transactional_db: None) -> Cast:
 
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An empty Redis database as the broker of this process too."""
-    url = f"redis://127.0.0.1:6379/{_PLACE}"
-    client = redis.Redis.from_url(os.environ.get("REDIS_URL", url).rpartition("/")[0] + f"/{_PLACE}")
+    """An empty Redis database; wake-ups of this process go there too."""
+    base = os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/15"
+    url = f"{base.rpartition('/')[0]}/{_PLACE}"
+    client = redis.Redis.from_url(url)
     client.flushdb()
-    before = current_app.conf.broker_url
-    current_app.conf.broker_url = url
-    current_app.amqp._producer_pool = None
-    current_app.pool.force_close_all()
-    current_app._pool = None
+    monkeypatch.setattr(queue, "current_app", Celery("test", broker=url, set_as_current=False))
     yield url
-    current_app.conf.broker_url = before
-    current_app.amqp._producer_pool = None
-    current_app._pool = None
     client.flushdb()
     client.close()
 

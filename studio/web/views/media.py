@@ -31,7 +31,7 @@ def thumb(request: StudioRequest, pk: int) -> HttpResponseBase:
 
 def _send(key: str, content_type: str, download: str) -> HttpResponseBase:
     """A redirect to a short signed link, or the file itself when it lies on the local disk."""
-    link = storage.signed_url(key)
+    link = storage.signed_url(key, download)
     if link:
         return HttpResponseRedirect(link, headers={"Cache-Control": "private, no-store"})
     response = FileResponse(
