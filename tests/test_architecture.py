@@ -101,7 +101,8 @@ def test_nobody_imports_the_engine() -> None:
 
 
 @pytest.mark.parametrize(("doorway", "forbidden", "room"), [
-     {"studio/queue.py", "studio/worker", "zimage_web/celery.py", "zimage_web/__init__.py"}),
+    ("studio/storage.py", {"django.core.files.storage", "storages", "boto3", "botocore"},
+     {"studio/storage.py", "zimage_web/settings.py"}),
     ("studio/notify.py and studio/web/hub.py", {"channels.layers", "channels_redis"},
      {"studio/notify.py", "studio/web/hub.py"}),
     ("studio/queue.py", {"celery", "kombu"},

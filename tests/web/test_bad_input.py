@@ -253,7 +253,7 @@ def test_addresses_of_nothing_are_a_404(cast: Cast, sign_in: SignIn) -> None:
     assert {path: client.post(path).status_code for path in forms} == dict.fromkeys(forms, 404)
 
 
-NONSENSE = ["x", "%00", BIG, "-1", "%C2%B2", "%D9%A3", "%FF", "", "a" * 5000]
+NONSENSE = ["x", "%00", BIG, "-1", "%C2%B2", "%FF", "", "a" * 5000]
 
 
 def test_nonsense_in_an_address_shows_the_page_without_it(world: World, sign_in: SignIn) -> None:
@@ -263,9 +263,7 @@ def test_nonsense_in_an_address_shows_the_page_without_it(world: World, sign_in:
              reverse("frames", args=[slug]): ("job",), "/static/js/live.js": ("v",)}
     paths = [f"{path}?{name}={value}" for path, keys in names.items() for name in keys for value in NONSENSE]
     found = {path: client.get(path).status_code for path in paths}
-    # A number that could be a picture's, of which there is none, is an address of nothing.
-    odd = {path: status for path, status in found.items() if status != 200}
-    assert odd == {path: 404 for path in paths if path.endswith("frame=%D9%A3")}
+    assert {path: status for path, status in found.items() if status != 200} == {}
 
 
 def test_frames_that_are_not_of_this_campaign_are_left_out(world: World, sign_in: SignIn) -> None:
