@@ -40,6 +40,11 @@ def _move_in() -> None:
         database["TEST"]["NAME"] = str(_FOLDER / "test.sqlite3")
     else:  # a test database may be lost when the power goes
         database["OPTIONS"]["options"] = "-c synchronous_commit=off"
+    # Processes that test side by side on one Redis must not hear each other.
+    layer: dict[str, Any] = django_settings.CHANNEL_LAYERS["default"]
+    if "CONFIG" in layer:
+        layer["CONFIG"]["prefix"] = _FOLDER.name
+    django_settings.CACHES["default"]["KEY_PREFIX"] = _FOLDER.name
     # What a hash costs is not what these tests are about.
     django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 

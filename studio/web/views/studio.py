@@ -9,7 +9,7 @@ from uuid import UUID
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, resolve_url
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from studio import permissions
@@ -201,7 +201,9 @@ def cancel_batch(request: StudioRequest, slug: str, number: int) -> HttpResponse
 def _after_cancel(request: StudioRequest, campaign: Campaign, stopped: int) -> HttpResponse:
     if request.htmx:  # the tiles follow through the socket
         return HttpResponse(status=204, headers={"HX-Trigger": "frames:refresh"})
-    say(request, gettext("%(count)d renders cancelled. They cost nothing.") % {"count": stopped})
+    say(request, ngettext(
+        "%(count)d render cancelled. It costs nothing.", "%(count)d renders cancelled. They cost nothing.", stopped,
+    ) % {"count": stopped})
     return HttpResponseRedirect(resolve_url("studio", campaign.slug))
 
 
