@@ -22,8 +22,6 @@ from studio.models import RenderJob, Worker
 from tests.conftest import Cast, make_cast
 
 ROOT = Path(__file__).resolve().parents[2]
-#: A Redis database of this test process alone; the tests' own one is 15.
-_PLACE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw") or 0) % 8 + 4
 
 
 def until(condition: Callable[[], Any], seconds: float = 60, what: str = "") -> None:
@@ -98,15 +96,19 @@ def cast(transactional_db: None) -> Cast:
 
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An empty Redis database; wake-ups of this process go there too."""
-    base = os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/15"
-    url = f"{base.rpartition('/')[0]}/{_PLACE}"
+    """The tests' Redis, without old wake-ups; those of this process go there too."""
+    url = os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/15"
     client = redis.Redis.from_url(url)
-    client.flushdb()
+    _forget(client)
     monkeypatch.setattr(queue, "current_app", Celery("test", broker=url, set_as_current=False))
     yield url
-    client.flushdb()
+    _forget(client)
     client.close()
+
+
+def _forget(client: redis.Redis) -> None:
+    """Remove what Celery keeps there, and nothing else."""
+    client.delete("render", "unacked", "unacked_index", "unacked_mutex", "_kombu.binding.render")
 
 
 @pytest.fixture
