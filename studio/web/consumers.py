@@ -20,6 +20,16 @@ SIGN_IN, NOT_FOUND = 4401, 4404
 CHECK_SECONDS = 30
 
 
+class Nowhere(AsyncWebsocketConsumer):
+    """Any other address: refused."""
+
+    channel_layer_alias = "none"
+
+    async def connect(self) -> None:
+        """Close before the handshake ends: browsers see a refused connection."""
+        await self.close(code=NOT_FOUND)
+
+
 class CampaignConsumer(AsyncWebsocketConsumer):
     """Events of one campaign. Whatever the browser sends is ignored."""
 

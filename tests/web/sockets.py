@@ -16,11 +16,13 @@ ORIGIN = b"http://127.0.0.1:8000"
 class BrowserSocket:
     """One socket on a campaign; messages come out in the order in which they were sent."""
 
-    def __init__(self, campaign: int | str, cookie: bytes, *, origin: bytes | None = ORIGIN) -> None:
+    def __init__(
+        self, campaign: int | str, cookie: bytes, *, origin: bytes | None = ORIGIN, path: str = "/ws/campaign/{}/",
+    ) -> None:
         headers = [(b"host", HOST), (b"cookie", cookie)] + ([(b"origin", origin)] if origin is not None else [])
         communicator: Any = ApplicationCommunicator  # asgiref leaves its methods untyped
         self.line = communicator(application, {
-            "type": "websocket", "path": f"/ws/campaign/{campaign}/", "query_string": b"", "headers": headers,
+            "type": "websocket", "path": path.format(campaign), "query_string": b"", "headers": headers,
             "subprotocols": []})
 
     async def connect(self) -> bool:

@@ -83,6 +83,12 @@ async def test_a_forged_origin_is_refused(cast: Cast, origin: bytes | None) -> N
     assert not hub.current()._topics
 
 
+@pytest.mark.parametrize("path", ["/", "/ws/", "/ws/campaign/abc/", "/ws/campaign/1", "/ws/workers/"])
+async def test_a_socket_on_any_other_address_is_refused(cast: Cast, path: str) -> None:
+    opened = BrowserSocket(0, await sync_to_async(_cookie)(cast.admin), path=path)
+    assert not await opened.connect()
+
+
 async def test_everybody_on_the_campaign_hears_a_render_in_order(cast: Cast, events: list[tuple[str, Any]]) -> None:
     mine = await sync_to_async(job)(cast.campaign)
     await sync_to_async(rendering.run_next)(FlatRenderer(), "worker-1")
