@@ -271,8 +271,9 @@ def test_a_render_lands_in_the_bucket(rendered: Asset) -> None:
     assert (hashlib.sha256(data).hexdigest(), len(data)) == (rendered.sha256, rendered.size_bytes)
 
 
-def test_pages_get_links_that_answer_with_the_picture(rendered: Asset, cast: Cast, sign_in: Any) -> None:
-    viewer: Client = sign_in(cast.viewer)
+def test_pages_get_links_that_answer_with_the_picture(rendered: Asset, cast: Cast) -> None:
+    viewer = Client()  # with middleware of its own, which reads this test's settings
+    viewer.force_login(cast.viewer)
     for name, content_type, kind in (("picture.png", "image/png", "PNG"), ("thumb.webp", "image/webp", "WEBP")):
         response = viewer.get(f"/assets/{rendered.pk}/{name}")
         assert response.status_code == 302 and response.headers["Cache-Control"] == "private, no-store"
@@ -280,7 +281,9 @@ def test_pages_get_links_that_answer_with_the_picture(rendered: Asset, cast: Cas
         assert (status, sent_as) == (200, content_type)
         with Image.open(BytesIO(data)) as image:
             assert image.format == kind
-    assert sign_in(cast.stranger).get(f"/assets/{rendered.pk}/picture.png").status_code == 404
+    stranger = Client()
+    stranger.force_login(cast.stranger)
+    assert stranger.get(f"/assets/{rendered.pk}/picture.png").status_code == 404
 
 
 def test_a_store_that_is_away_fails_the_render_and_charges_nothing(cast: Cast, use: Use) -> None:
