@@ -31,8 +31,6 @@ def _move_in() -> None:
     """Point every path of the settings into this process's own folder, before a connection is made."""
     django_settings.VAR_DIR = _FOLDER
     django_settings.MEDIA_ROOT = _FOLDER / "media"
-    django_settings.STATIC_ROOT = _FOLDER / "static"
-    django_settings.STATIC_ROOT.mkdir()
     django_settings.STORAGES["default"]["OPTIONS"] = {"location": _FOLDER / "media"}
     database: dict[str, Any] = django_settings.DATABASES["default"]
     if "sqlite3" in database["ENGINE"]:
