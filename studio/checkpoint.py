@@ -18,6 +18,7 @@ from typing import Any
 from studio.domain.errors import ModelUnusable
 from studio.domain.i18n import gettext_noop as _
 from studio.domain.modelcard import MULTIPLE, ModelCard
+from studio.domain.spec import MAX_STEPS
 
 CARD = "studio.json"
 INDEX = "model_index.json"
@@ -188,7 +189,7 @@ def _right(name: str, value: object) -> bool:
         return False
     if name == "native_side":
         return value == 0 or (64 <= value <= 4096 and value % MULTIPLE == 0)
-    low, high = {"max_pixels": (64 * 64, 8192 * 8192), "steps": (1, 100), "max_tokens": (1, 1504)}[name]
+    low, high = {"max_pixels": (64 * 64, 8192 * 8192), "steps": (1, MAX_STEPS), "max_tokens": (1, 1504)}[name]
     return low <= value <= high
 
 

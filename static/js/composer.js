@@ -9,6 +9,12 @@ const put = (text, values) => text.replace(/%\((\w+)\)s/g, (_whole, name) => val
 const chosen = () => form.querySelectorAll("input[name=formats]:checked").length;
 const whole = (text) => (/^\s*\d{1,4}\s*$/.test(text) ? Number(text) : 0);
 
+/** Steps of each picture: what is typed, or what the model is made for; 0 for what is no number. */
+function steps() {
+  const field = one("#steps");
+  return field ? whole(field.value || (field.validity.badInput ? "" : field.placeholder)) : 0;
+}
+
 /** As Python's estimate(): no more exact than a guess is. */
 function guess(seconds) {
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
@@ -36,10 +42,20 @@ function numbers() {
   const over = one("#over-quota");
   over.hidden = pictures <= left;
   over.querySelector("span").textContent = put(over.dataset.over, { needed: pictures, left });
-  const [mean, workers] = [Number(quota.mean), Number(quota.workers)];
-  const time = guess(((Number(quota.waiting) + pictures) * mean) / 1000 / Math.max(1, workers));
+  const [step, workers] = [Number(quota.stepMs), Number(quota.workers)];
+  const each = Number(quota.restMs) + steps() * step;
+  const time = guess((Number(quota.waitingMs) + pictures * each) / 1000 / Math.max(1, workers));
   const estimate = one("[data-estimate]");
-  estimate.textContent = pictures && mean && workers ? put(estimate.dataset.estimate, { time }) : "";
+  estimate.textContent = pictures && step && workers ? put(estimate.dataset.estimate, { time }) : "";
+}
+
+/** The closed drawer says what is set in it. */
+function sampling() {
+  const line = one("[data-sampling]");
+  if (!line) return;
+  const count = steps();
+  const said = count ? put(count === 1 ? line.dataset.one : line.dataset.many, { count }) : "–";
+  line.textContent = `${one("#sampler").selectedOptions[0]?.text ?? ""} · ${said}`;
 }
 
 function miniature() {
@@ -56,14 +72,16 @@ function miniature() {
 function update() {
   form.querySelectorAll("[data-count]").forEach(countCharacters);
   numbers();
+  sampling();
   miniature();
 }
 
 function press({ target }) {
   const by = target.closest?.("[data-step-by]");
   if (by) {
-    const field = one("#count");
-    field.value = String(Math.min(Number(field.max), Math.max(Number(field.min), whole(field.value) + Number(by.dataset.stepBy))));
+    const field = one("input", by.closest(".stepper"));
+    const next = whole(field.value || field.placeholder) + Number(by.dataset.stepBy);
+    field.value = String(Math.min(Number(field.max), Math.max(Number(field.min), next)));
     update();
   }
   const random = target.closest?.("[data-random]");
@@ -93,7 +111,11 @@ function answered({ detail: { elt, xhr } }) {
   update();
   if (xhr.status === 422) {
     openSheet();
-    one("[aria-invalid=true], [aria-describedby=err-formats] input")?.focus();
+    const wrong = one("[aria-invalid=true], [aria-describedby=err-formats] input");
+    const drawer = wrong?.closest("details");
+    if (drawer) drawer.open = true; // the fragment leaves open and closed as they were
+    wrong?.focus({ preventScroll: true });
+    wrong?.scrollIntoView({ block: "center" }); // with the message under it
     return;
   }
   sheet.close(); // a message would lie under it

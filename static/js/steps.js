@@ -10,7 +10,7 @@ const isTile = (element) => element.matches("figure");
 function fill(element, { step, steps, preview }) {
   element.dataset.step = String(step);
   const view = element.querySelector(".pv");
-  view?.style.setProperty("--n", String((step * 8) / steps)); // the blur counts in eighths
+  view?.style.setProperty("--n", String(step));
   const image = view?.querySelector("img");
   if (image && preview) image.src = preview;
   const strip = element.querySelector(".steps8");
@@ -51,7 +51,11 @@ export function draw(event) {
 /** Give a fragment that is about to be shown the steps that came while it was on its way. */
 export function dress(element) {
   const known = seen.get(idOf(element));
-  if (!known || CLOSED.includes(element.dataset.status)) return;
+  if (!known) return;
+  if (CLOSED.includes(element.dataset.status)) {
+    seen.delete(idOf(element)); // its end may have come by no event: previews must not pile up
+    return;
+  }
   const attempt = Number(element.dataset.attempt);
   if (known.attempt === attempt && element.dataset.status !== "queued") {
     fill(element, { ...known, step: Math.max(known.step, Number(element.dataset.step)) });

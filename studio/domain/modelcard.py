@@ -38,5 +38,5 @@ class ModelCard:
 
 
 def _fit(side: float) -> int:
-    # The text encoder's smallest picture: below 64 px a side the latent has too few patches.
+    # Below 64 px a side the latent has too few patches to make a picture of.
     return max(64, math.ceil(round(side, 6) / MULTIPLE) * MULTIPLE)

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 MAX_SEED = 2**32 - 1
 MAX_COUNT = 8  # pictures per format in one request
 MAX_PICTURES = 64  # pictures in one request
+MAX_STEPS = 50
 STEPS = 8
+#: Name -> as people know it, in every language.
+SAMPLER_LABELS = {"euler": "Euler", "dpmpp_2m": "DPM++ 2M", "unipc": "UniPC"}
+SAMPLERS = tuple(SAMPLER_LABELS)
+#: What the checkpoints are made for.
+SAMPLER = "euler"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,8 @@ class RenderRequest:
     targets: tuple[Target, ...]
     count: int
     seed: int
+    steps: int = STEPS
+    sampler: str = SAMPLER
     prompt: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -64,6 +72,10 @@ class RenderRequest:
             raise Invalid(_("Ask for 1 to %(limit)d pictures per format."), field="count", limit=MAX_COUNT)
         if not 0 <= self.seed <= MAX_SEED:
             raise Invalid(_("The seed is a whole number from 0 to %(limit)d."), field="seed", limit=MAX_SEED)
+        if not 1 <= self.steps <= MAX_STEPS:
+            raise Invalid(_("A picture takes 1 to %(limit)d steps."), field="steps", limit=MAX_STEPS)
+        if self.sampler not in SAMPLERS:
+            raise Invalid(_("There is no sampler called “%(value)s”."), field="sampler", value=self.sampler)
         if self.pictures > MAX_PICTURES:
             raise Invalid(_("One request renders at most %(limit)d pictures."), field="count", limit=MAX_PICTURES)
 
@@ -93,7 +105,7 @@ class RenderSpec:
     render_height: int
     steps: int = STEPS
     guidance: float = 0.0
-    sampler: str = "euler"
+    sampler: str = SAMPLER
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +128,12 @@ class Rendered:
     timings: dict[str, float | list[float]]
     prompt_tokens: int
     truncated: bool
+
+    @property
+    def step_ms(self) -> list[float]:
+        """Milliseconds of each step."""
+        found = self.timings["steps"]
+        return found if isinstance(found, list) else [found]
 
 
 OnStep = Callable[[Step], None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any
 
 from django.db import models
 
@@ -36,6 +35,3 @@ def named(prefix: str) -> models.CheckConstraint:
     """At least one of the two names is given."""
     return models.CheckConstraint(
         condition=~models.Q(name_zh="", name_en=""), name=f"{prefix}_has_a_name")
-
-
-JSON = dict[str, Any]

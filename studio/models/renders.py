@@ -8,11 +8,11 @@ from uuid import UUID, uuid4
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import F, Q, Value, Window
+from django.db.models import Count, F, Q, Sum, Value, Window
 from django.db.models.functions import Mod, RowNumber
 from django.db.models.lookups import Exact
 
-from studio.domain.spec import MAX_SEED, RenderSpec
+from studio.domain.spec import MAX_SEED, MAX_STEPS, SAMPLER, SAMPLERS, RenderSpec
 from studio.domain.states import CLOSED_JOBS, OPEN_JOBS, JobStatus, job_sources
 from studio.models.accounts import Team, User
 from studio.models.base import choices, one_of
@@ -38,7 +38,7 @@ class RenderBatch(models.Model):
     count = models.PositiveSmallIntegerField()
     steps = models.PositiveSmallIntegerField()
     guidance = models.FloatField(default=0.0)
-    sampler = models.CharField(max_length=20, default="euler")
+    sampler = models.CharField(max_length=20, default=SAMPLER)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -47,6 +47,8 @@ class RenderBatch(models.Model):
             models.UniqueConstraint(fields=["campaign", "number"], name="batch_number_counts_in_campaign"),
             models.CheckConstraint(condition=~Q(prompt=""), name="batch_has_a_prompt"),
             models.CheckConstraint(condition=Q(seed__range=(0, MAX_SEED)), name="batch_seed_in_range"),
+            models.CheckConstraint(condition=Q(steps__range=(1, MAX_STEPS)), name="batch_steps_in_range"),
+            models.CheckConstraint(condition=Q(sampler__in=SAMPLERS), name="batch_sampler_is_known"),
         ]
 
     def __str__(self) -> str:
@@ -63,6 +65,11 @@ class RenderJobQuerySet(models.QuerySet["RenderJob"]):
     def open(self) -> Self:
         """Queued or running."""
         return self.filter(status__in=OPEN_JOBS)
+
+    def queued(self) -> tuple[int, int]:
+        """How many pictures wait, and how many steps they take in all."""
+        found = self.filter(status=JobStatus.QUEUED).aggregate(pictures=Count("pk"), steps=Sum("batch__steps"))
+        return found["pictures"], found["steps"] or 0
 
     def in_turn(self) -> Self:
         """Queued jobs in the order in which they will be taken: teams take turns, then age.

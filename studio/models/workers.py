@@ -8,6 +8,8 @@ from typing import Self
 from django.db import models
 from django.utils import timezone
 
+from studio.domain.states import JobStatus
+
 #: A worker that has not reported for this long counts as gone.
 SILENT_AFTER = timedelta(seconds=20)
 
@@ -23,9 +25,17 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
         """Live, with its model loaded."""
         return self.live().exclude(state=Worker.State.STARTING)
 
+    def free(self) -> Self:
+        """Ready, and not rendering."""
+        return self.ready().exclude(state=Worker.State.BUSY, job__status=JobStatus.RUNNING)
+
 
 class Worker(models.Model):
-    """One render process. `mean_ms`: moving average of a picture, claim to stored."""
+    """One render process. Its moving averages, in milliseconds; 0 before its first picture.
+
+    `mean_ms`: a picture, claim to stored. `step_ms`: one denoising step. `rest_ms`: all of a picture
+    but its steps.
+    """
 
     class State(models.TextChoices):
         """What the process is doing."""
@@ -41,6 +51,8 @@ class Worker(models.Model):
     model_name = models.CharField(max_length=120, blank=True)
     pictures = models.PositiveIntegerField(default=0)
     mean_ms = models.FloatField(default=0)
+    step_ms = models.FloatField(default=0)
+    rest_ms = models.FloatField(default=0)
     job = models.ForeignKey("studio.RenderJob", models.SET_NULL, null=True, related_name="+")
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()

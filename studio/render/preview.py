@@ -56,7 +56,7 @@ class Previewer:
 
 
 def predicted(latents: torch.Tensor, noise_pred: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """The noiseless latents a flow sampler is heading for, from those after a step to noise level `sigma`."""
+    """The noiseless latents that the model sees in `latents`, to which it gave `noise_pred` at noise level `sigma`."""
     return latents - sigma.to(latents.device) * noise_pred
 
 

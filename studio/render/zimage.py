@@ -16,8 +16,8 @@ from diffusers import ZImagePipeline
 
 from studio.domain.errors import RenderError
 from studio.domain.i18n import gettext_noop as _
-from studio.domain.spec import OnStep, Rendered, RenderSpec, Step
-from studio.render import loader
+from studio.domain.spec import MAX_STEPS, SAMPLERS, OnStep, Rendered, RenderSpec, Step
+from studio.render import loader, samplers
 from studio.render.preview import Previewer, predicted
 from studio.render.prompts import PromptEncoder
 
@@ -114,11 +114,12 @@ class ZImageRenderer:
                       "sides must be multiples of %(step)d up to %(high)d."),
                     width=spec.render_width, height=spec.render_height, step=step, high=cells * step,
                 )
-        if spec.guidance != 0.0 or spec.sampler != "euler" or spec.steps < 1:
+        if spec.guidance != 0.0 or spec.sampler not in SAMPLERS or not 1 <= spec.steps <= MAX_STEPS:
             raise RenderError(
-                _("This model renders with the euler sampler, guidance 0 and at least 1 step, "
-                  "not %(sampler)s, %(guidance)s and %(steps)d."),
-                sampler=spec.sampler, guidance=spec.guidance, steps=spec.steps,
+                _("This model renders with guidance 0, 1 to %(limit)d steps and one of the samplers %(known)s; "
+                  "not with %(guidance)s, %(steps)d and %(sampler)s."),
+                limit=MAX_STEPS, known=", ".join(SAMPLERS),
+                guidance=spec.guidance, steps=spec.steps, sampler=spec.sampler,
             )
 
     def _render(self, spec: RenderSpec, on_step: OnStep) -> Rendered:
@@ -126,26 +127,36 @@ class ZImageRenderer:
         prompt = self._prompts.encode(spec.prompt)
         text = clock.lap()
         steps: list[float] = []
+        # On the CPU whatever the device: the noise then depends on the seed alone.
+        generator = torch.Generator("cpu").manual_seed(spec.seed)
+        latents = self._pipe.prepare_latents(
+            1, self._pipe.transformer.in_channels, spec.render_height, spec.render_width, torch.float32, self._device,
+            generator,
+        )
 
         def after_step(pipe: Any, index: int, _timestep: Any, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
-            latents = predicted(tensors["latents"], tensors["noise_pred"], pipe.scheduler.sigmas[index + 1])
-            preview = self._previewer.webp(latents)
+            nonlocal latents
+            # From before the step: a multistep solver mixes older predictions into those after it.
+            clean = predicted(latents, tensors["noise_pred"], pipe.scheduler.sigmas[index])
+            latents = tensors["latents"]
+            preview = self._previewer.webp(clean)
             steps.append(clock.lap())
             on_step(Step(index=index + 1, total=spec.steps, preview=preview))
             clock.lap()  # what the listener took is not the model's time
             return {}
 
-        image = self._pipe(
-            prompt_embeds=[prompt.embedding],
-            width=spec.render_width,
-            height=spec.render_height,
-            num_inference_steps=spec.steps,
-            guidance_scale=0.0,
-            # On the CPU whatever the device: the noise then depends on the seed alone.
-            generator=torch.Generator("cpu").manual_seed(spec.seed),
-            callback_on_step_end=after_step,
-            callback_on_step_end_tensor_inputs=["latents", "noise_pred"],
-        ).images[0]
+        with samplers.sampling(self._pipe, spec.sampler):
+            image = self._pipe(
+                prompt_embeds=[prompt.embedding],
+                width=spec.render_width,
+                height=spec.render_height,
+                num_inference_steps=spec.steps,
+                guidance_scale=0.0,
+                generator=generator,
+                latents=latents,
+                callback_on_step_end=after_step,
+                callback_on_step_end_tensor_inputs=["latents", "noise_pred"],
+            ).images[0]
         timings: dict[str, float | list[float]] = {"text": text, "steps": steps, "decode": clock.lap()}
         return Rendered(image=image, timings=timings, prompt_tokens=prompt.tokens, truncated=prompt.truncated)
 

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -86,30 +86,33 @@ def run_job(job: RenderJob, renderer: Renderer) -> None:
 
     Expected failures and bugs both end as a failed job that costs nothing; a bug is raised again
     after it is recorded. A cancelled job, or a lease that went to another worker, ends silently.
+    Raises OperationalError or InterfaceError when the database is away; upkeep then queues the job again.
     """
     global _held
     started = time.perf_counter()
     lease = _held = Lease(job)
-    workers.busy(job)
+    finished = False
+    steps: list[float] = []
     try:
+        workers.busy(job)
         rendered = renderer.render(job.spec(), lease.step)
+        steps = rendered.step_ms
         picture = _store(job, rendered, renderer.provenance)
         finished = _finish(job, picture)
     except RenderCancelled:
-        finished = False
         log.info("render.stopped", job=str(job.pk), frame=job.frame)
     except StudioError as error:
-        finished = False
         fail(job, {"code": error.code, "message": error.message, "params": error.params})
         log.warning("render.failed", job=str(job.pk), reason=str(error))
+    except (InterfaceError, OperationalError):
+        raise  # the database is away: the lease runs out, and the job is taken up again
     except Exception:
-        finished = False
         fail(job, UNEXPECTED)
         raise
     finally:
         _held = None
         milliseconds = (time.perf_counter() - started) * 1000
-        workers.idle(job.worker, milliseconds=milliseconds if finished else None)
+        workers.idle(job.worker, milliseconds=milliseconds if finished else None, steps=steps)
     log.info("render.done", job=str(job.pk), finished=finished, ms=round(milliseconds))
 
 
@@ -141,8 +144,9 @@ def renew_held() -> None:
     Only what this very process holds: a worker that has just started must not keep the job of the
     process that died before it.
     """
-    if _held is not None:
-        _held.renew()
+    held = _held  # the render may end between two looks at it
+    if held is not None:
+        held.renew()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from uuid import UUID, uuid4
+from itertools import count
+from uuid import UUID, uuid5
 
 from django.db import IntegrityError, transaction
-from django.db.models import Avg, F
+from django.db.models import F
 from django.utils import timezone
 
 from studio import notify, permissions, queue
@@ -17,10 +18,12 @@ from studio.domain.modelcard import ModelCard
 from studio.domain.spec import RenderRequest, Target
 from studio.domain.states import JobStatus
 from studio.models import Campaign, RenderBatch, RenderJob, User, Worker
-from studio.services import activity, quotas
+from studio.services import activity, quotas, workers
 
 #: Jobs looked at to number the queue; further ones show "more than".
 QUEUE_SHOWN = 500
+#: Used until a worker has delivered its first picture: one second for eight steps.
+UNKNOWN_PACE = workers.Pace(step_ms=100.0, rest_ms=200.0)
 
 
 def request_render(
@@ -44,7 +47,8 @@ def request_render(
             batch = RenderBatch.objects.create(
                 campaign=campaign, number=campaign.batch_count, requested_by=user, request_key=request_key,
                 prompt_zh=request.prompt_zh, prompt_en=request.prompt_en, prompt=request.prompt,
-                seed=request.seed, count=request.count, steps=card.steps, guidance=card.guidance)
+                seed=request.seed, count=request.count, steps=request.steps, sampler=request.sampler,
+                guidance=card.guidance)
             jobs = RenderJob.objects.bulk_create(_jobs(batch, request, card))
             activity.record(
                 verb="render.requested", actor=user, campaign=campaign, batch=batch.number, pictures=len(jobs))
@@ -57,7 +61,7 @@ def request_render(
 
 
 def _sent_before(user: User, campaign: Campaign, request_key: UUID) -> RenderBatch:
-    """The batch that the same request made a moment ago. Re-raises when it was something else."""
+    """The batch that the same request made a moment ago. Raises Conflict when it was something else."""
     batch = RenderBatch.objects.filter(requested_by=user, request_key=request_key).first()
     if batch is None:
         raise Conflict(_("The campaign changed while this was being queued. Nothing was queued; press Render again."))
@@ -104,9 +108,10 @@ def cancel(*, user: User, jobs: list[RenderJob]) -> int:
 
 
 def retry(*, user: User, job: RenderJob, card: ModelCard, today: date) -> RenderBatch:
-    """Ask once more for a failed or cancelled picture: same prompt, seed and size, as a new batch.
+    """Ask once more for a failed or cancelled picture: same prompt, seed, size, steps and sampler, as a new batch.
 
-    Raises Conflict when the job has not ended that way, and whatever `request_render` raises.
+    While that is queued or rendering, asking again gives the same batch. Raises Conflict when the job has not
+    ended that way, and whatever `request_render` raises.
     """
     permissions.require(user, "render.create", job.campaign)
     if job.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
@@ -114,9 +119,20 @@ def retry(*, user: User, job: RenderJob, card: ModelCard, today: date) -> Render
     batch = job.batch
     request = RenderRequest(
         prompt_zh=batch.prompt_zh, prompt_en=batch.prompt_en, count=1, seed=job.seed,
-        targets=(Target(job.ad_format_id or "", job.width, job.height),))
+        steps=batch.steps, sampler=batch.sampler, targets=(Target(job.ad_format_id or "", job.width, job.height),))
     return request_render(
-        user=user, campaign=job.campaign, request=request, request_key=uuid4(), card=card, today=today)
+        user=user, campaign=job.campaign, request=request, request_key=_retry_key(user, job), card=card,
+        today=today)
+
+
+def _retry_key(user: User, job: RenderJob) -> UUID:
+    """The same for a button that is pressed twice; another one once the retry it stood for has ended."""
+    for number in count():
+        key = uuid5(job.pk, str(number))
+        earlier = RenderBatch.objects.filter(requested_by=user, request_key=key).first()
+        if earlier is None or earlier.jobs.open().exists():
+            break
+    return key
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +145,14 @@ class Turn:
 
 def turns() -> dict[UUID, Turn]:
     """Place and estimate of the next QUEUE_SHOWN queued jobs, in the order they will be taken."""
-    workers = Worker.objects.ready()
-    mean = workers.filter(mean_ms__gt=0).aggregate(mean=Avg("mean_ms"))["mean"] or 1000.0
-    lanes = max(1, workers.count())
-    waiting = RenderJob.objects.in_turn().values_list("pk", flat=True)[:QUEUE_SHOWN]
-    return {
-        pk: Turn(place, (place // lanes + 1) * mean / 1000) for place, pk in enumerate(waiting, start=1)}
+    ready = list(Worker.objects.ready())
+    pace = workers.pace(ready) or UNKNOWN_PACE
+    found: dict[UUID, Turn] = {}
+    until = 0.0  # ms that one worker needs for the queue so far
+    waiting = RenderJob.objects.in_turn().values_list("pk", "batch__steps")[:QUEUE_SHOWN]
+    for place, (pk, steps) in enumerate(waiting, start=1):
+        own = pace.ms(pictures=1, steps=steps)
+        until += own
+        # The queue up to here over all workers, and once more for what is being rendered now.
+        found[pk] = Turn(place, (until / max(1, len(ready)) + own) / 1000)
+    return found

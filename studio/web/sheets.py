@@ -11,6 +11,7 @@ from studio import permissions
 from studio.domain.states import JobStatus
 from studio.models import AdFormat, Campaign, RenderBatch, RenderJob, User, Worker
 from studio.services import renders
+from studio.services.workers import pace as pace_of
 from studio.web.texts import job_error
 
 LANE_SHOWN = 8
@@ -149,7 +150,7 @@ def lane(user: User) -> dict[str, Any]:
     for job in [*waiting, *(worker.job for worker in workers if worker.job)]:
         place(job, waits)
         job.hidden = not user.is_superuser and job.team_id not in user.roles  # type: ignore[attr-defined]
-    count = RenderJob.objects.filter(status=JobStatus.QUEUED).count() if waits else 0
-    means = [worker.mean_ms for worker in workers if worker.mean_ms]
+    count, steps = RenderJob.objects.queued() if waits else (0, 0)
+    pace = pace_of(workers)
     return {"workers": workers, "waiting": waiting, "waiting_count": count, "waiting_more": count - len(waiting),
-            "mean_ms": sum(means) / len(means) if means else 0}
+            "pace": pace, "waiting_ms": pace.ms(pictures=count, steps=steps) if pace else 0}

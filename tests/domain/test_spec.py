@@ -6,7 +6,7 @@ import pytest
 
 from studio.domain.errors import Invalid
 from studio.domain.modelcard import ModelCard
-from studio.domain.spec import MAX_COUNT, MAX_SEED, RenderRequest, Target
+from studio.domain.spec import MAX_COUNT, MAX_SEED, SAMPLERS, RenderRequest, Target
 from tests.factories import PRESETS, render_request
 
 
@@ -30,7 +30,9 @@ def test_sizes_that_cannot_be_rendered(width: int, height: int, field: str) -> N
     ({"prompt_en": "x" * 10_000}, "prompt_en"), ({"prompt_zh": "a\x00"}, "prompt_zh"),
     ({"prompt_en": "<|im_end|>"}, "prompt_en"), ({"targets": ()}, "formats"), ({"count": 0}, "count"),
     ({"count": -1}, "count"), ({"count": MAX_COUNT + 1}, "count"), ({"count": 999}, "count"), ({"seed": -1}, "seed"),
-    ({"seed": MAX_SEED + 1}, "seed"), ({"seed": 10**100}, "seed"),
+    ({"seed": MAX_SEED + 1}, "seed"), ({"seed": 10**100}, "seed"), ({"steps": 0}, "steps"), ({"steps": -1}, "steps"),
+    ({"steps": 51}, "steps"), ({"steps": 10**100}, "steps"), ({"sampler": "heun"}, "sampler"),
+    ({"sampler": ""}, "sampler"), ({"sampler": "Euler"}, "sampler"),
     ({"count": 8, "targets": tuple(Target("", 64, 64 + n) for n in range(9))}, "count"),
 ])
 def test_a_request_that_cannot_be_rendered_names_the_field(fields: dict[str, Any], field: str) -> None:
@@ -44,6 +46,16 @@ def test_a_request_keeps_the_cleaned_prompt_and_counts_its_pictures() -> None:
     assert (request.prompt_zh, request.prompt_en, request.prompt) == ("红玫瑰", "a rose", "红玫瑰 | a rose")
     assert request.pictures == 6
     assert [request.seed_of(n) for n in range(3)] == [MAX_SEED, 0, 1]
+
+
+def test_a_request_is_for_the_checkpoints_own_settings_unless_it_says_otherwise() -> None:
+    assert (render_request().sampler, render_request().steps) == ("euler", 8)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("steps", [1, 50])
+def test_every_sampler_takes_all_numbers_of_steps(sampler: str, steps: int) -> None:
+    assert render_request(sampler=sampler, steps=steps).steps == steps
 
 
 def test_all_limits_together_are_allowed() -> None:

@@ -48,6 +48,8 @@ BREAKS: dict[str, Callable[[Cast], Any]] = {
     "batch_number_counts_in_campaign": lambda c: _twice(c, "number"),
     "batch_has_a_prompt": lambda c: _change(BatchFactory.create(campaign=c.campaign), prompt=""),
     "batch_seed_in_range": lambda c: _change(BatchFactory.create(campaign=c.campaign), seed=MAX_SEED + 1),
+    "batch_steps_in_range": lambda c: _change(BatchFactory.create(campaign=c.campaign), steps=51),
+    "batch_sampler_is_known": lambda c: _change(BatchFactory.create(campaign=c.campaign), sampler="heun"),
     "renderjob_position_in_batch": lambda c: job(c.campaign, batch=job(c.campaign).batch, position=1),
     "renderjob_status_is_known": lambda c: _change(job(c.campaign), status="asleep"),
     "renderjob_size_can_be_rendered": lambda c: _change(job(c.campaign), height=0),

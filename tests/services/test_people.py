@@ -104,3 +104,24 @@ def test_a_person_is_added_from_the_command_line(db: None, monkeypatch: pytest.M
         with pytest.raises(CommandError):
             add(password, email)
     assert User.objects.count() == 1
+
+
+def test_teams_of_different_names_are_different_teams(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those of which an address in Latin letters leaves the same, or nothing."""
+    for number, team in enumerate(("品牌组", "市场部", "品牌 A", "市场 A", "品牌组", "Brand", "brand")):
+        monkeypatch.setattr("sys.stdin", io.StringIO("a long enough one\n"))
+        call_command("add_person", f"p{number}@example.com", name="Ann", team=team, role="admin", stdout=io.StringIO())
+    people = dict(Membership.objects.values_list("user__email", "team"))
+    teams = [people[f"p{number}@example.com"] for number in range(7)]
+    assert len(set(teams[:4])) == 4 and teams[4] == teams[0] and teams[5] == teams[6]
+    assert Team.objects.get(pk=teams[0]).name_zh == "品牌组" and Team.objects.get(pk=teams[5]).name_en == "Brand"
+
+
+@pytest.mark.parametrize("change", [{"name": "x" * 61}, {"name": " "}, {"team": "x" * 81}, {"team": ""}])
+def test_a_name_that_does_not_fit_is_refused(
+    db: None, monkeypatch: pytest.MonkeyPatch, change: dict[str, str],
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("a long enough one\n"))
+    with pytest.raises(CommandError, match=f"--{next(iter(change))}"):
+        call_command("add_person", "p@example.com", **({"name": "Ann", "team": "Brand", "role": "admin"} | change))
+    assert not User.objects.exists() and not Team.objects.exists()

@@ -107,6 +107,7 @@ def test_a_worker_knows_what_it_does_and_its_mean(cast: Cast) -> None:
     me.refresh_from_db()
     assert (me.state, me.job_id, me.pictures) == ("idle", None, 4)
     assert 800_000 <= me.mean_ms < 810_000  # a fifth of the way to the newest
+    assert me.step_ms == 2.0 and 0 <= me.rest_ms < 10_000
 
 
 def _fails(error: Exception) -> FlatRenderer:

@@ -156,6 +156,15 @@ def test_a_failed_picture_is_asked_for_again_with_the_same_seed(cast: Cast, stat
     assert ledger(lost) == ["reserve", "release"] and ledger(again) == ["reserve"] and balance(cast.team) == (1, 0)
 
 
+def test_a_retry_that_is_pressed_twice_is_one_retry(cast: Cast) -> None:
+    lost = job(cast.campaign, status=JobStatus.FAILED)
+    first, second = (renders.retry(user=cast.marketer, job=lost, card=CARD, today=TODAY) for _ in range(2))
+    assert first == second and balance(cast.team) == (1, 0)
+    again = first.jobs.get()
+    RenderJob.objects.move(again.pk, JobStatus.CANCELLED, finished_at=timezone.now())
+    assert renders.retry(user=cast.marketer, job=lost, card=CARD, today=TODAY) != first  # that one had ended
+
+
 @pytest.mark.parametrize("status", [JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.DONE])
 def test_other_pictures_are_not_asked_for_again(cast: Cast, status: JobStatus) -> None:
     with pytest.raises(Conflict, match="Only a failed or cancelled"):
@@ -170,10 +179,32 @@ def test_a_viewer_may_not_ask_again_whatever_the_state(cast: Cast, status: JobSt
 
 
 def test_the_queue_is_numbered_in_the_order_of_taking(cast: Cast) -> None:
-    worker(mean_ms=2000.0)
+    worker(step_ms=200.0, rest_ms=400.0)
     mine = [job(cast.campaign) for _ in range(3)]
     theirs = job(cast.other_campaign)
     turns = renders.turns()
     assert sorted(turn.place for turn in turns.values()) == [1, 2, 3, 4]
     assert turns[theirs.pk].place == 2 and [turns[j.pk].place for j in mine] == [1, 3, 4]
     assert turns[mine[0].pk].seconds == 4.0
+
+
+def test_a_wait_grows_with_the_steps_of_those_before(cast: Cast) -> None:
+    worker("w1", step_ms=100.0, rest_ms=200.0)
+    worker("w2", step_ms=300.0, rest_ms=400.0)  # together: 200 for a step, 300 for the rest
+    first, second, third = (
+        job(cast.campaign, batch=BatchFactory.create(campaign=cast.campaign, steps=steps)) for steps in (50, 1, 8))
+    seconds = {pk: turn.seconds for pk, turn in renders.turns().items()}
+    assert seconds == {
+        first.pk: pytest.approx(10.3 / 2 + 10.3), second.pk: pytest.approx((10.3 + 0.5) / 2 + 0.5),
+        third.pk: pytest.approx((10.3 + 0.5 + 1.9) / 2 + 1.9)}
+
+
+def test_sampler_and_steps_are_kept_and_kept_again(cast: Cast) -> None:
+    batch = ask(cast.marketer, cast.campaign, steps=20, sampler="unipc", count=1)
+    assert (batch.steps, batch.sampler) == (20, "unipc")
+    lost = batch.jobs.get()
+    assert (lost.spec().steps, lost.spec().sampler) == (20, "unipc")
+    RenderJob.objects.move(lost.pk, JobStatus.CANCELLED, finished_at=timezone.now())
+    lost.refresh_from_db()
+    again = renders.retry(user=cast.marketer, job=lost, card=CARD, today=TODAY)
+    assert (again.steps, again.sampler) == (20, "unipc")

@@ -151,3 +151,28 @@ def test_who_may_do_what(cast: Cast, who: str, may_submit: bool, may_review: boo
         else:
             with pytest.raises(Forbidden):
                 act()
+
+
+@pytest.mark.parametrize("first", ["approved", "in review"])
+def test_a_page_that_is_out_of_date_undoes_no_approval(cast: Cast, first: str) -> None:
+    """Submitting is for drafts: what was approved meanwhile is reopened by reviewers only."""
+    made = asset(cast.campaign)
+    stale = fresh(made)
+    reviews.submit(user=cast.marketer, assets=[fresh(made)])
+    if first == "approved":
+        reviews.approve(user=cast.reviewer, asset=fresh(made))
+    with pytest.raises(Conflict):
+        reviews.submit(user=cast.marketer, assets=[stale])
+    assert fresh(made).status == ("approved" if first == "approved" else "in_review")
+
+
+def test_a_decision_that_was_undone_and_withdrawn_is_not_reopened(cast: Cast) -> None:
+    made = asset(cast.campaign)
+    reviews.submit(user=cast.marketer, assets=[fresh(made)])
+    reviews.approve(user=cast.reviewer, asset=fresh(made))
+    stale = fresh(made)
+    reviews.reopen(user=cast.reviewer, asset=fresh(made))
+    reviews.withdraw(user=cast.marketer, asset=fresh(made))
+    with pytest.raises(Conflict):
+        reviews.reopen(user=cast.reviewer, asset=stale)
+    assert fresh(made).status == "draft"

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from celery import current_app
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from studio import queue, storage
@@ -79,16 +80,31 @@ def test_a_worker_that_was_only_slow_keeps_its_job(cast: Cast, change: dict[str,
 
 
 def test_jobs_whose_wake_up_was_lost_are_woken_again(cast: Cast, wakes: list[int]) -> None:
+    for name in ("worker-1", "worker-2"):
+        worker(name)
     assert upkeep.wake_stale() == 0 and wakes == []
     for _ in range(10):
         job(cast.campaign)
     assert upkeep.wake_stale() == 0
     RenderJob.objects.update(created_at=timezone.now() - 2 * upkeep.STALE)
-    assert upkeep.wake_stale() == 10 and wakes == [8]
+    assert upkeep.wake_stale() == 10 and wakes == [2]
+
+
+def test_hints_do_not_pile_up_while_nobody_can_take_them(cast: Cast, wakes: list[int]) -> None:
+    job(cast.campaign)
+    RenderJob.objects.update(created_at=timezone.now() - 2 * upkeep.STALE)
+    assert upkeep.wake_stale() == 1 and wakes == []  # no worker: one that starts looks by itself
+    mine = running(cast, lease=timedelta(seconds=9))
+    worker(state="busy", job=mine)
+    assert upkeep.wake_stale() == 1 and wakes == []
+    RenderJob.objects.filter(pk=mine.pk).update(  # it ended, and the worker could not say that it is idle
+        status="done", finished_at=timezone.now(), lease_token=None, lease_until=None)
+    assert upkeep.wake_stale() == 1 and wakes == [1]
 
 
 def test_the_regular_round_does_both(cast: Cast, wakes: list[int]) -> None:
     dead = running(cast)
+    worker()
     RenderJob.objects.update(created_at=timezone.now() - 2 * upkeep.STALE)
     upkeep.run()
     assert fresh(dead).status == "queued" and wakes == [1, 1]
@@ -111,6 +127,22 @@ def test_files_without_a_row_are_swept_once_they_are_old(cast: Cast) -> None:
     storage.delete(young)
 
 
+def test_the_file_of_a_job_that_is_still_open_is_not_swept(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its next attempt makes the same bytes, finds the file there, and names it."""
+    monkeypatch.setattr(upkeep, "SWEPT_AT_ONCE", 2)
+    waiting, ended = job(cast.campaign), job(cast.campaign, status=JobStatus.FAILED)
+    keys = [storage.asset_key(row.pk, "cd" * 32, ext) for row in (waiting, ended) for ext in ("png", "thumb.webp")]
+    old = time.time() - upkeep.ORPHAN_AGE.total_seconds() - 60
+    stored = {*keys, "assets/strange/file"}
+    for key in stored:
+        storage.put(key, PNG, "image/png")
+        os.utime(settings.MEDIA_ROOT / key, (old, old))
+    upkeep.sweep_orphans()
+    assert stored & {key for key, _changed in storage.list_keys("assets")} == set(keys[:2])
+    for key in keys[:2]:
+        storage.delete(key)
+
+
 def test_a_workers_life_is_seen(db: None) -> None:
     from studio.models import Worker
 
@@ -118,10 +150,11 @@ def test_a_workers_life_is_seen(db: None) -> None:
     assert Worker.objects.live().exists() and not Worker.objects.ready().exists()
     workers.ready("w", device="x" * 200, model_name="Demo")
     assert Worker.objects.ready().get().device == "x" * 120
-    workers.idle("w", milliseconds=100.0)
+    workers.idle("w", milliseconds=100.0, steps=[10.0] * 8)
     workers.idle("w", milliseconds=None)
-    workers.idle("w", milliseconds=200.0)
-    assert (Worker.objects.get().pictures, Worker.objects.get().mean_ms) == (2, 120.0)
+    workers.idle("w", milliseconds=200.0, steps=[20.0])
+    me = Worker.objects.get()
+    assert (me.pictures, me.mean_ms, me.step_ms, me.rest_ms) == (2, 120.0, 12.0, 52.0)
     Worker.objects.update(seen_at=timezone.now() - timedelta(minutes=1))
     assert not Worker.objects.live().exists()
     workers.seen("w")
@@ -150,3 +183,10 @@ def test_a_worker_row_is_kept_when_its_job_is_gone(cast: Cast) -> None:
     mine.delete()
     me.refresh_from_db()
     assert me.job_id is None
+
+
+def test_sessions_that_ran_out_are_forgotten(db: None) -> None:
+    now = timezone.now()
+    for key, end in (("old", now - timedelta(seconds=1)), ("new", now + timedelta(days=1))):
+        Session.objects.create(session_key=key, session_data="", expire_date=end)
+    assert upkeep.forget_sessions() == 1 and Session.objects.get().session_key == "new"

@@ -11,8 +11,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from studio.domain.errors import Invalid
-from studio.domain.spec import MAX_SEED, RenderRequest, Target
+from studio.domain.spec import MAX_SEED, SAMPLER, SAMPLER_LABELS, STEPS, RenderRequest, Target
 from studio.models import AdFormat, RenderBatch
+from studio.web import model
 from studio.web.texts import error_text
 
 CUSTOM = "custom"
@@ -21,7 +22,7 @@ _SHOWN_AT = {"width": "custom_width", "height": "custom_height"}
 
 
 class RenderForm(forms.Form):
-    """Prompt in two languages, formats, count, seed. `request()` gives the validated domain value."""
+    """Prompt in two languages, formats, count, seed, steps, sampler. `request()` gives the validated domain value."""
 
     prompt_zh = forms.CharField(required=False, strip=False, widget=forms.Textarea)
     prompt_en = forms.CharField(required=False, strip=False, widget=forms.Textarea)
@@ -37,12 +38,20 @@ class RenderForm(forms.Form):
     seed = forms.IntegerField(
         required=False, error_messages={"invalid": _("The seed is a whole number, or empty for a random one.")})
     seed_locked = forms.BooleanField(required=False)
+    steps = forms.IntegerField(
+        required=False, error_messages={"invalid": _("Write the number of steps as a whole number.")})
+    sampler = forms.ChoiceField(
+        required=False, choices=SAMPLER_LABELS.items(),
+        error_messages={"invalid_choice": _("There is no sampler called “%(value)s”.")})
     request_key = forms.UUIDField(error_messages={
         "invalid": _("Reload the page and press Render again."),
         "required": _("Reload the page and press Render again.")})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        card = model.card()
+        #: What an empty number of steps stands for.
+        self.model_steps = card.steps if card else STEPS
         self.presets = list(AdFormat.objects.filter(active=True))
         chosen: forms.MultipleChoiceField = self.fields["formats"]  # type: ignore[assignment]
         chosen.choices = [(preset.key, str(preset)) for preset in self.presets] + [(CUSTOM, CUSTOM)]
@@ -57,7 +66,8 @@ class RenderForm(forms.Form):
         try:
             self._request = RenderRequest(
                 prompt_zh=data["prompt_zh"], prompt_en=data["prompt_en"], targets=tuple(self._targets()),
-                count=data["count"], seed=seed)
+                count=data["count"], seed=seed, sampler=data["sampler"] or SAMPLER,
+                steps=self.model_steps if data["steps"] is None else data["steps"])
         except Invalid as error:
             field = _SHOWN_AT.get(error.field, error.field)
             self.add_error(field if field in self.fields else None, error_text(error))
@@ -91,12 +101,24 @@ class RenderForm(forms.Form):
         """Keys of the formats that are ticked."""
         return set(self["formats"].value() or [])
 
+    def sampler_name(self) -> str:
+        """The sampler that the list shows as chosen."""
+        return SAMPLER_LABELS.get(self["sampler"].value(), SAMPLER_LABELS[SAMPLER])
+
+    def step_count(self) -> int | None:
+        """The steps that are asked for; None for what is no number."""
+        text = str(self["steps"].value() or self.model_steps).strip()
+        return int(text) if text.isdecimal() and len(text) < 4 else None
+
 
 def fresh(batch: RenderBatch | None, *, formats: list[str], seed: int | None = None) -> RenderForm:
     """A composer filled from an earlier batch, with a new request key."""
-    initial: dict[str, Any] = {"request_key": uuid4(), "count": 2, "formats": formats}
+    initial: dict[str, Any] = {"request_key": uuid4(), "count": 2, "formats": formats, "sampler": SAMPLER}
     if batch:
-        initial |= {"prompt_zh": batch.prompt_zh, "prompt_en": batch.prompt_en, "count": batch.count}
+        initial |= {"prompt_zh": batch.prompt_zh, "prompt_en": batch.prompt_en, "count": batch.count,
+                    "steps": batch.steps, "sampler": batch.sampler}
     if seed is not None:
         initial |= {"seed": seed, "seed_locked": True}
-    return RenderForm(initial=initial)
+    form = RenderForm(initial=initial)
+    form.initial.setdefault("steps", form.model_steps)
+    return form
