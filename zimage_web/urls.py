@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from allauth.account import views as account
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 urlpatterns = [
     path("", include("studio.web.urls")),
@@ -16,8 +16,9 @@ urlpatterns = [
     path("inactive/", account.account_inactive, name="account_inactive"),
     path("password/reset/", account.password_reset, name="account_reset_password"),
     path("password/reset/done/", account.password_reset_done, name="account_reset_password_done"),
-    path("password/reset/key/<str:uidb36>-<str:key>/", account.password_reset_from_key,
-         name="account_reset_password_from_key"),
+    # The key holds a hyphen itself: the first one ends the person's id.
+    re_path(r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>[^/]+)/$", account.password_reset_from_key,
+            name="account_reset_password_from_key"),
     path("password/reset/key/done/", account.password_reset_from_key_done,
          name="account_reset_password_from_key_done"),
 ]

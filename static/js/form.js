@@ -28,9 +28,15 @@ function fill(button) {
 /** A second press of the same submit button would post twice. */
 function once(event) {
   const form = event.target;
-  if (event.defaultPrevented || form.method === "dialog") return;
+  if (!form.matches("[data-once]") || event.defaultPrevented) return;
   if (form.dataset.sent) event.preventDefault();
   form.dataset.sent = "1";
+}
+
+/** The page may have changed its own address since the form was written: come back to what is shown now. */
+function here({ target }) {
+  const next = target.querySelector("input[data-here]");
+  if (next) next.value = location.pathname + location.search;
 }
 
 function closeMenus(event) {
@@ -45,7 +51,8 @@ function closeMenus(event) {
 export function watch() {
   document.querySelectorAll("[data-password-toggle]").forEach(password);
   document.querySelectorAll("[data-fill]").forEach(fill);
-  for (const form of document.querySelectorAll("form[data-once]")) form.addEventListener("submit", once);
+  document.addEventListener("submit", once); // forms come and go with fragments
+  document.addEventListener("submit", here, true);
   window.addEventListener("pageshow", () => {
     for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
   });

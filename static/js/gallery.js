@@ -111,10 +111,10 @@ async function copy(button) {
     return;
   }
   const label = button.querySelector("span");
-  const said = label.textContent;
+  label.dataset.said ??= label.textContent; // a second press must not keep "Copied" for good
   label.textContent = gallery.dataset.copied;
   announce(gallery.dataset.copied);
-  setTimeout(() => (label.textContent = said), 1600);
+  setTimeout(() => (label.textContent = label.dataset.said), 1600);
 }
 
 gallery.addEventListener("click", ({ target }) => {

@@ -10,9 +10,12 @@ const registry = new Map();
 let first = "";
 let firstAt = 0;
 
-/** Register a key. `typing`: also while typing (only for keys with Ctrl). Returns a function that takes it back. */
-export function register(key, { label, group = "page", run, typing = false }) {
-  registry.set(key, { label, group, run, typing });
+/**
+ * Register a key. `typing`: also while typing (only for keys with Ctrl). `held`: again and again while it is held.
+ * `also`: keys that the sheet lists in the same line. Returns a function that takes it back.
+ */
+export function register(key, { label, group = "page", run, typing = false, held = false, also = [] }) {
+  registry.set(key, { label, group, run, typing, held, also });
   return () => registry.delete(key);
 }
 
@@ -46,10 +49,11 @@ function resolve(key, typing) {
 const startsChord = (key) => [...registry.keys(), ...marked().keys()].some((one) => one.startsWith(`${key} `));
 
 function onKey(event) {
-  if (event.isComposing || event.keyCode === 229 || event.defaultPrevented || event.repeat) return;
+  if (event.isComposing || event.keyCode === 229 || event.defaultPrevented) return;
   const typing = event.target instanceof Element && event.target.closest(TYPING) !== null;
   if (document.querySelector("dialog[open]") && !typing) return;
   const key = name(event);
+  if (event.repeat && !registry.get(key)?.held) return;
   const chord = first && performance.now() - firstAt < PAUSE ? `${first} ${key}` : "";
   first = "";
   const run = (chord && resolve(chord, typing)) || resolve(key, typing);
@@ -72,7 +76,7 @@ const KEY_SIGNS = {
 };
 const sign = (part) => (part === "ctrl" ? "Ctrl" : (KEY_SIGNS[part] ?? part.toUpperCase()));
 
-function row(key, label) {
+function row(key, label, also = []) {
   const line = document.createElement("div");
   const term = line.appendChild(document.createElement("dt"));
   const keys = line.appendChild(document.createElement("dd"));
@@ -83,6 +87,7 @@ function row(key, label) {
       keys.appendChild(document.createElement("kbd")).textContent = sign(part);
     }
   });
+  for (const other of also) keys.appendChild(document.createElement("kbd")).textContent = sign(other);
   return line;
 }
 
@@ -90,7 +95,7 @@ function row(key, label) {
 export function openSheet() {
   const sheet = document.getElementById("keys");
   if (!sheet || sheet.open) return;
-  const entries = [...registry].map(([key, { label, group }]) => ({ key, label, group }));
+  const entries = [...registry].map(([key, { label, group, also }]) => ({ key, label, group, also }));
   for (const [key, { dataset, textContent }] of marked()) {
     entries.push({ key, label: dataset.keyLabel ?? textContent.trim(), group: dataset.keyGroup ?? "page" });
   }
@@ -105,7 +110,7 @@ export function openSheet() {
     if (!rows.length) continue;
     const section = columns.appendChild(document.createElement("section"));
     section.appendChild(document.createElement("h3")).textContent = text(title);
-    section.appendChild(document.createElement("dl")).append(...rows.map(({ key, label }) => row(key, label)));
+    section.appendChild(document.createElement("dl")).append(...rows.map(({ key, label, also }) => row(key, label, also)));
   }
   sheet.showModal();
 }

@@ -80,6 +80,8 @@ function neighbour(figure, key) {
 }
 
 function move(event) {
+  // The size slider and the open panel have their own use for arrows.
+  if (event.target.closest("input[type=range], #panel")) return false;
   const from = current();
   const key = event.key.toLowerCase();
   const to = from ? neighbour(from, key) : figures().find((figure) => figure.getBoundingClientRect().bottom > 80);
@@ -148,8 +150,8 @@ export function watch(labels) {
   });
   register("x", { label: labels.keySelect, run: toggle });
   register("space", { label: "", run: toggle });
-  for (const key of ["arrowleft", "arrowright", "arrowup", "arrowdown"]) {
-    register(key, { label: key === "arrowleft" ? labels.keyMove : "", run: move });
-  }
+  const [first, ...others] = ["arrowleft", "arrowright", "arrowup", "arrowdown"];
+  register(first, { label: labels.keyMove, run: move, held: true, also: others });
+  for (const key of others) register(key, { label: "", run: move, held: true });
   show();
 }

@@ -7,7 +7,7 @@ function apply(theme) {
   document.querySelector('meta[name="color-scheme"]').content = theme === "auto" ? "light dark" : theme;
 }
 
-/** Watch <form data-theme-form> with radio buttons named "theme". */
+/** Watch <form data-theme-form> with radio buttons named "theme"; htmx posts it, so that arrow keys keep their place. */
 export function watch() {
   for (const form of document.querySelectorAll("[data-theme-form]")) {
     form.addEventListener("change", ({ target }) => {

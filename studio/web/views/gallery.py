@@ -21,7 +21,7 @@ from studio.models import AdFormat, Asset, Campaign
 from studio.models.assets import AssetQuerySet
 from studio.services import reviews
 from studio.web import campaign_bar
-from studio.web.http import StudioRequest, back, page, say, signed_in
+from studio.web.http import StudioRequest, back, page, say, shown_page, signed_in
 from studio.web.views.studio import visible_campaign
 
 PAGE = 60
@@ -207,6 +207,6 @@ def submit(request: StudioRequest, slug: str) -> HttpResponse:
     ) % {"count": len(chosen)}, undo=undo)
     target = back(request, resolve_url("gallery", slug))
     if request.htmx:  # the sheet may show other filters than when its form was written
-        target = request.htmx.current_url_abs_path or target
+        target = shown_page(request.htmx) or target
         return HttpResponse(status=204, headers={"HX-Redirect": target})
     return HttpResponseRedirect(target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import DatabaseError, connection
+from django.db import Error
 from django.http import HttpRequest, JsonResponse
 
 from studio import queue
@@ -17,14 +17,8 @@ def healthz(request: HttpRequest) -> JsonResponse:
 def readyz(request: HttpRequest) -> JsonResponse:
     """200 when the database and the broker answer and a worker has its model loaded; else 503 with what is not."""
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        database = True
-    except DatabaseError:
-        database = False
-    checks = {
-        "database": database,
-        "broker": queue.answers(),
-        "worker": database and Worker.objects.ready().exists(),
-    }
+        worker, database = Worker.objects.ready().exists(), True
+    except Error:
+        worker, database = False, False
+    checks = {"database": database, "broker": queue.answers(), "worker": worker}
     return JsonResponse({"ok": all(checks.values()), **checks}, status=200 if all(checks.values()) else 503)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, F
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.utils import timezone
@@ -13,17 +13,19 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from studio import permissions
 from studio.domain.errors import Forbidden
-from studio.domain.states import AssetStatus, JobStatus
+from studio.domain.states import AssetStatus
 from studio.models import Activity, AdFormat, Asset, Campaign, QuotaAccount, RenderJob, Review, Team, User, Worker
 from studio.models.assets import AssetQuerySet
 from studio.services import campaigns, quotas
+from studio.services.workers import pace as pace_of
 from studio.templatetags.studio_tags import localname
 from studio.web.forms.campaigns import CampaignForm
 from studio.web.http import StudioRequest, page, say, signed_in
 from studio.web.strips import strips
 from studio.web.texts import activity_text
 
-CAMPAIGNS_SHOWN = 30
+#: Campaigns on the page at first, and with each press of "Show more"; at most so many at once.
+CAMPAIGNS_SHOWN, CAMPAIGNS_MOST = 30, 300
 TABS = ("running", "planning", "archived")
 
 
@@ -60,9 +62,10 @@ def activity_lines(user: User, count: int) -> list[dict[str, Any]]:
 def _workers() -> dict[str, Any]:
     """The workers that report, the queue's length, and when it will be empty in milliseconds if that is known."""
     workers = list(Worker.objects.live().select_related("job__batch"))
-    waiting = RenderJob.objects.filter(status=JobStatus.QUEUED).count()
-    per_ms = sum(1 / worker.mean_ms for worker in workers if worker.mean_ms)
-    return {"workers": workers, "waiting_count": waiting, "clear_in": waiting / per_ms if waiting and per_ms else None}
+    waiting, steps = RenderJob.objects.queued()
+    paces = [pace for worker in workers if (pace := pace_of([worker]))]
+    per_ms = sum(1 / pace.ms(pictures=waiting, steps=steps) for pace in paces) if waiting else 0
+    return {"workers": workers, "waiting_count": waiting, "clear_in": 1 / per_ms if per_ms else None}
 
 
 @require_safe
@@ -73,11 +76,15 @@ def home(request: StudioRequest) -> HttpResponse:
     per_status = dict(visible.order_by().values_list("status").annotate(n=Count("pk")))
     tab = request.GET.get("tab", "running")
     tab = tab if tab in TABS else "running"
+    wanted = request.GET.get("shown", "")
+    shown = min(int(wanted), CAMPAIGNS_MOST) if wanted.isdecimal() and len(wanted) < 5 else CAMPAIGNS_SHOWN
     month = timezone.localdate().replace(day=1)
     accounts = quotas_of(request.user)
     return page(request, "studio/home.html", {
         "nav": "home", "tab": tab, "tabs": [(name, per_status.get(name, 0)) for name in TABS],
-        "strips": strips(list(visible.filter(status=tab).select_related("team")[:CAMPAIGNS_SHOWN])),
+        "strips": strips(list(visible.filter(status=tab).select_related("team").order_by(
+            F("deadline").asc(nulls_last=True), "-created_at")[:shown])),
+        "more": max(0, min(per_status.get(tab, 0), CAMPAIGNS_MOST) - shown), "next_shown": shown + CAMPAIGNS_SHOWN,
         "todo": _todo(request.user), "accounts": accounts,
         "fullest": max(accounts, key=lambda account: account.percent, default=None),
         "my_pictures": Asset.objects.filter(author=request.user, created_at__date__gte=month).count(),

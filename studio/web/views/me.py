@@ -41,6 +41,8 @@ def theme(request: StudioRequest) -> HttpResponse:
     """Light, dark, or as the system has it."""
     chosen = request.POST.get("theme", "")
     accounts.change_settings(user=request.user, theme=chosen if chosen in ("auto", "light", "dark") else "auto")
+    if request.htmx:  # the page has turned already
+        return HttpResponse(status=204)
     return HttpResponseRedirect(back(request, resolve_url("me")))
 
 

@@ -38,5 +38,4 @@ def _send(key: str, content_type: str, download: str) -> HttpResponseBase:
         storage.open_file(key), content_type=content_type, as_attachment=bool(download), filename=download)
     # A key's content never changes; only the person's own browser may keep it.
     patch_cache_control(response, private=True, max_age=86400, immutable=True)
-    response.headers["X-Content-Type-Options"] = "nosniff"
     return response

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from studio import permissions
 from studio.domain.prompting import MAX_PROMPT_CHARS
-from studio.domain.spec import MAX_COUNT, MAX_PICTURES, MAX_SEED
+from studio.domain.spec import MAX_COUNT, MAX_PICTURES, MAX_SEED, MAX_STEPS, SAMPLER_LABELS
 from studio.domain.states import JobStatus
 from studio.models import AdFormat, Asset, Campaign, QuotaAccount, RenderJob, User
 from studio.services import quotas, renders
@@ -69,7 +69,8 @@ def _compose(request: StudioRequest, campaign: Campaign, form: RenderForm) -> di
         "others_chosen": sum(key not in wanted and key != CUSTOM for key in chosen),
         "pictures": len(chosen) * int(count) if count.isdecimal() and len(count) < 4 else 0,
         "prompt_limit": MAX_PROMPT_CHARS, "count_limit": MAX_COUNT, "seed_limit": MAX_SEED,
-        "pictures_limit": MAX_PICTURES, "model": model.card(), "quota": _quota(campaign),
+        "pictures_limit": MAX_PICTURES, "steps_limit": MAX_STEPS, "samplers": SAMPLER_LABELS,
+        "model": model.card(), "quota": _quota(campaign),
     }
 
 
