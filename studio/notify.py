@@ -22,6 +22,9 @@ from studio.models import Asset, RenderJob
 
 log = structlog.get_logger(__name__)
 
+#: After this long an event is given up, so that what waits for a Redis that hangs doesn't pile up.
+SEND_SECONDS = 5.0
+
 
 class _Loop:
     """A daemon thread that runs one event loop for as long as the process lives."""
@@ -40,9 +43,15 @@ _background: _Loop | None = None
 
 async def _group_send(topic: str, event: Event) -> None:
     try:
-        await get_channel_layer().group_send(topic, {"type": "hub.event", "event": event})
+        async with asyncio.timeout(SEND_SECONDS):
+            await get_channel_layer().group_send(topic, {"type": "hub.event", "topic": topic, "event": event})
     except (OSError, RedisError) as error:
         log.warning("notify.lost", topic=topic, error=str(error))
+
+
+async def pulse(topic: str) -> None:
+    """Send a sign of life to whoever listens, over the running loop's own connections. Raises OSError, RedisError."""
+    await get_channel_layer().group_send(topic, {"type": "hub.pulse"})
 
 
 def publish(topic: str, event: Event) -> None:

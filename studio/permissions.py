@@ -20,7 +20,6 @@ _REVIEWERS = frozenset({Role.REVIEWER, Role.ADMIN})
 _ADMINS = frozenset({Role.ADMIN})
 
 GRANTS: dict[str, frozenset[Role]] = {
-    "campaign.view": frozenset(Role),
     "campaign.create": _MAKERS,
     "render.create": _MAKERS,
     "render.cancel": _MAKERS,
@@ -30,7 +29,6 @@ GRANTS: dict[str, frozenset[Role]] = {
     "asset.review": _REVIEWERS,
     "quota.change": _ADMINS,
     "usage.view": _ADMINS,
-    "activity.view": _ADMINS,
 }
 
 MAKERS_REASON = _("Viewers can look, but not change anything. Ask an admin of the team for the marketer role.")

@@ -71,6 +71,14 @@ def asset_key(job_id: UUID, sha256: str, ext: str) -> str:
     return f"assets/{job_id}/{sha256}.{ext}"
 
 
+def job_of(key: str) -> UUID | None:
+    """The job whose file has this key; None when it is not a key that `asset_key` makes."""
+    try:
+        return UUID(key.split("/")[1])
+    except (IndexError, ValueError):
+        return None
+
+
 def put(key: str, data: bytes, content_type: str) -> str:
     """Keep `data` under `key` unless it is there already; return `key`. Browsers get it as `content_type`.
 
@@ -133,7 +141,12 @@ def _put_file(store: Storage, key: str, data: bytes) -> None:
         if store.size(key) == len(data):
             return
         store.delete(key)  # left behind half-written by a process that died
-    saved = store.save(key, ContentFile(data))
+    try:
+        saved = store.save(key, ContentFile(data))
+    except OSError:
+        with suppress(OSError):
+            store.delete(key)  # half a file on a full disk would take the room that the database needs
+        raise
     if saved != key:  # another process wrote the same bytes first, and Django chose a new name
         store.delete(saved)
 

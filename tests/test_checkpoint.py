@@ -85,7 +85,7 @@ def test_broken_json_is_named(folder: Path, text: str) -> None:
 
 @pytest.mark.parametrize(("field", "value"), [
     ("name", ""), ("name", 3), ("demo", 1), ("native_side", 250), ("native_side", True), ("native_side", "256"),
-    ("max_pixels", 0), ("steps", 0), ("steps", 8.5), ("guidance", -1), ("guidance", float("nan")),
+    ("max_pixels", 0), ("steps", 0), ("steps", 51), ("steps", 8.5), ("guidance", -1), ("guidance", float("nan")),
     ("max_tokens", 2000), ("colour", "red"),
 ])
 def test_a_wrong_field_of_the_card_is_named(folder: Path, field: str, value: object) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-READERS = {"text", "flag", "number", "choice", "names", "path", "url", "database", "secret"}
+READERS = {
+    "text", "short", "flag", "number", "choice", "names", "origins", "path", "time_zone", "url", "database", "secret"}
 
 
 def _variables() -> set[str]:

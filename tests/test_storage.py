@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from pytest_django.fixtures import Settings
 
@@ -77,6 +78,24 @@ def test_deleting_and_what_is_gone() -> None:
 
 def test_local_files_have_no_link_of_their_own() -> None:
     assert storage.signed_url(KEY) is None
+
+
+def test_half_a_file_does_not_stay_on_a_full_disk(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(name: str, content: ContentFile[bytes], **kwargs: object) -> None:
+        path = local / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content.read(2))
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(storages["default"], "_save", half)
+    with pytest.raises(storage.StorageFull):
+        storage.put(KEY, b"xyz", "image/png")
+    assert list(storage.list_keys("assets")) == []
+
+
+def test_a_key_tells_its_job() -> None:
+    assert storage.job_of(KEY) == JOB
+    assert storage.job_of("assets") is storage.job_of("assets/strange/file") is None
 
 
 @pytest.mark.parametrize(("code", "kind"), [

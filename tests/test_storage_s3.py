@@ -30,7 +30,6 @@ from tests.services.fake import FlatRenderer
 
 # One server, started by one process; and no database matters here, so once is enough.
 pytestmark = [pytest.mark.slow, pytest.mark.embedded_only, pytest.mark.xdist_group("s3")]
-
 Use = Callable[..., None]
 
 
@@ -272,8 +271,9 @@ def test_a_render_lands_in_the_bucket(rendered: Asset) -> None:
 
 
 def test_pages_get_links_that_answer_with_the_picture(rendered: Asset, cast: Cast) -> None:
-    viewer = Client()  # with middleware of its own, which reads this test's settings
+    viewer, stranger = Client(), Client()  # with middleware of their own, which reads this test's settings
     viewer.force_login(cast.viewer)
+    stranger.force_login(cast.stranger)
     for name, content_type, kind in (("picture.png", "image/png", "PNG"), ("thumb.webp", "image/webp", "WEBP")):
         response = viewer.get(f"/assets/{rendered.pk}/{name}")
         assert response.status_code == 302 and response.headers["Cache-Control"] == "private, no-store"
@@ -281,8 +281,6 @@ def test_pages_get_links_that_answer_with_the_picture(rendered: Asset, cast: Cas
         assert (status, sent_as) == (200, content_type)
         with Image.open(BytesIO(data)) as image:
             assert image.format == kind
-    stranger = Client()
-    stranger.force_login(cast.stranger)
     assert stranger.get(f"/assets/{rendered.pk}/picture.png").status_code == 404
 
 

@@ -1,4 +1,4 @@
-"""The Celery application. Messages are wake-ups; the database is the queue (see HOUSE in README)."""
+"""The Celery application. Messages are wake-ups; the database is the queue (see "Decisions" in README)."""
 
 from __future__ import annotations
 

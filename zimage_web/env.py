@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -58,16 +60,51 @@ def path(name: str, default: Path) -> Path:
 def url(name: str, default: str, schemes: tuple[str, ...]) -> str:
     """A URL of one of `schemes`, or empty when `default` is. Raises ImproperlyConfigured otherwise."""
     value = text(name, default)
-    if value and (urlsplit(value).scheme not in schemes or "://" not in value):
+    if not value:
+        return value
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}={_hidden(value)!r}: {error}") from None
+    if parts.scheme not in schemes or "://" not in value:
         starts = " or ".join(f"{scheme}://" for scheme in schemes)
         raise ImproperlyConfigured(f"{name}={_hidden(value)!r}: use a URL that starts with {starts}")
+    return value
+
+
+def origins(name: str) -> list[str]:
+    """A comma-separated list of origins such as https://studio.example.com. Raises ImproperlyConfigured otherwise."""
+    found = names(name)
+    for origin in found:
+        if not re.fullmatch(r"https?://[^/\s]+", origin):
+            raise ImproperlyConfigured(f"{name}={origin!r}: write origins as https://studio.example.com")
+    return found
+
+
+def time_zone(name: str, default: str) -> str:
+    """The name of a time zone. Raises ImproperlyConfigured for one that is not known here."""
+    value = text(name, default)
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ImproperlyConfigured(f"{name}={value!r}: use a name such as Asia/Shanghai or Europe/Berlin") from None
+    return value
+
+
+def short(name: str, default: str, *, longest: int) -> str:
+    """A text of at most `longest` characters. Raises ImproperlyConfigured for a longer one."""
+    value = text(name, default)
+    if len(value) > longest:
+        raise ImproperlyConfigured(f"{name}: use at most {longest} characters")
     return value
 
 
 def database(name: str, sqlite: Path) -> dict[str, object]:
     """Django's DATABASES entry: PostgreSQL from a `postgres://` URL, else the SQLite file.
 
-    Raises ImproperlyConfigured for another scheme, a missing database name or a broken port.
+    What follows a `?` goes to PostgreSQL's client library, such as `sslmode=require`. Raises
+    ImproperlyConfigured for another scheme, a missing database name or a broken port.
     """
     value = url(name, "", ("postgres", "postgresql"))
     if not value:
@@ -81,18 +118,16 @@ def database(name: str, sqlite: Path) -> dict[str, object]:
             "TEST": {"NAME": str(sqlite.with_name("test.sqlite3"))},
         }
     parts = urlsplit(value)
-    try:
-        port = parts.port
-    except ValueError:
-        raise ImproperlyConfigured(f"{name}={_hidden(value)!r}: the port is not a number") from None
     if not parts.path.strip("/"):
         raise ImproperlyConfigured(f"{name}={_hidden(value)!r}: the database's name is missing after the host")
     return {
         "ENGINE": "django.db.backends.postgresql", "NAME": unquote(parts.path.strip("/")),
         "USER": unquote(parts.username or ""), "PASSWORD": unquote(parts.password or ""),
-        "HOST": parts.hostname or "", "PORT": port or "",
-        # Persistent connections leak under ASGI (Django ticket 33497): a pool instead.
-        "CONN_MAX_AGE": 0, "OPTIONS": {"pool": {"min_size": 1, "max_size": 8}},
+        "HOST": parts.hostname or "", "PORT": parts.port or "",
+        # Persistent connections leak under ASGI (Django ticket 33497): a pool instead. Checked before each use, or
+        # every pooled connection would fail once after a restart of PostgreSQL.
+        "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"pool": {"min_size": 1, "max_size": 8, "timeout": 10}, **dict(parse_qsl(parts.query))},
     }
 
 
@@ -106,7 +141,8 @@ def secret(name: str, file: Path) -> str:
     if not file.exists():
         from django.core.management.utils import get_random_secret_key
 
-        file.parent.mkdir(parents=True, exist_ok=True)
+        # Pictures, sessions and password hashes will lie there, too: for this user only.
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = file.with_suffix(f".{os.getpid()}")
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
             handle.write(get_random_secret_key())

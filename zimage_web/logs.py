@@ -17,7 +17,9 @@ def configure(level: str, *, json: bool) -> None:
         structlog.processors.format_exc_info if json else structlog.stdlib.ExtraAdder(),
     ]
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False) if json else structlog.dev.ConsoleRenderer(colors=False))
+        structlog.processors.JSONRenderer(ensure_ascii=False) if json else structlog.dev.ConsoleRenderer(
+            # Plain: the default prints the values of local variables, passwords among them.
+            colors=False, exception_formatter=structlog.dev.plain_traceback))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(), cache_logger_on_first_use=True)

@@ -18,7 +18,7 @@ EMBEDDED = STUDIO_SHAPE == "embedded"
 DEBUG = env.flag("DEBUG", False)
 SECRET_KEY = env.secret("SECRET_KEY", VAR_DIR / "secret-key")
 ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
-CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
+CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 
 # --- services -------------------------------------------------------------------------------
@@ -37,7 +37,8 @@ if REDIS_URL:
         # A socket timeout would drop idle subscriptions.
         "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None, "max_connections": 10000}]},
     }}
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+    CACHES = {"default": {"BACKEND": "studio.web.cache.RateCache", "LOCATION": REDIS_URL, "OPTIONS": {
+        "socket_connect_timeout": 2, "socket_timeout": 2}}}
 else:  # a management command or a test without the supervisor's Redis
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
@@ -48,20 +49,23 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker however long it is away
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "render"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat")
 CELERY_TIMEZONE = "UTC"
+# Who sends a hint to a broker that is away gives up at once, instead of holding up a page for 6 s.
+_GIVE_UP: dict[str, object] = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object]
 if CELERY_BROKER_URL.startswith("amqp"):
     CELERY_TASK_DEFAULT_QUEUE_TYPE = "quorum"
     CELERY_WORKER_DETECT_QUORUM_QUEUES = True
-    CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True}
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True, **_GIVE_UP}
 else:
-    # The timeout is above the longest render, or Redis hands a running task out again.
+    # After the timeout Redis hands a hint out again whose worker has been busy all the time; it does no harm.
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "visibility_timeout": 21600, "unacked_restore_interval": 10, "unacked_restore_throttle": 1,
-        "socket_keepalive": True, "health_check_interval": 30}
+        "socket_keepalive": True, "health_check_interval": 30, **_GIVE_UP}
 
 # --- files ----------------------------------------------------------------------------------
 STORAGE = env.choice("STORAGE", "local", ("local", "s3"))
@@ -96,7 +100,7 @@ MODEL_DIR = env.path("MODEL_DIR", BASE_DIR / "models" / "z-image-demo")
 MODEL_DEVICE = env.choice("MODEL_DEVICE", "auto", ("auto", "cpu", "cuda"))
 MODEL_THREADS = env.number("MODEL_THREADS", 0, low=0, high=256)
 RENDERER = "studio.render.zimage.ZImageRenderer"
-WORKER_NAME = env.text("WORKER_NAME", "worker-1")
+WORKER_NAME = env.short("WORKER_NAME", "worker-1", longest=80)
 LEASE_SECONDS = env.number("LEASE_SECONDS", 20, low=2, high=3600)
 MAX_ATTEMPTS = env.number("MAX_ATTEMPTS", 3, low=1, high=10)
 TEAM_MONTHLY_PICTURES = env.number("TEAM_MONTHLY_PICTURES", 2000, low=0, high=10_000_000)
@@ -160,12 +164,14 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""  # the subjects name the studio themselves
 ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
 ACCOUNT_SESSION_REMEMBER = None
 ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key"}
 HTTPS_ONLY = env.flag("HTTPS_ONLY", not EMBEDDED)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 SESSION_COOKIE_HTTPONLY = True
+SESSION_ENGINE = "studio.web.sessions"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_SSL_REDIRECT = HTTPS_ONLY
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
@@ -173,6 +179,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 if env.flag("BEHIND_PROXY", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    ALLAUTH_TRUSTED_PROXY_COUNT = 1  # or everybody's failed sign-ins would count as the proxy's
 X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "studio.web.views.errors.csrf_failure"
 
@@ -188,7 +195,7 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("zh-hans", "中文"), ("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "studio" / "locale"]
 USE_I18N = USE_TZ = True
-TIME_ZONE = env.text("TIME_ZONE", "Asia/Shanghai")
+TIME_ZONE = env.time_zone("TIME_ZONE", "Asia/Shanghai")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGGING_CONFIG = None
 logs.configure(LOG_LEVEL, json=not EMBEDDED)

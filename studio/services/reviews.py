@@ -44,8 +44,8 @@ def submit(*, user: User, assets: list[Asset]) -> None:
 
 
 def _submit_one(user: User, asset: Asset) -> None:
-    sendable = (AssetStatus.DRAFT, AssetStatus.CHANGES)
-    if asset.status not in sendable or not Asset.objects.move(asset.pk, AssetStatus.IN_REVIEW, picked=False):
+    sendable = Asset.objects.filter(status__in=(AssetStatus.DRAFT, AssetStatus.CHANGES))
+    if not sendable.move(asset.pk, AssetStatus.IN_REVIEW, picked=False):
         raise Conflict(_("Frame %(frame)s is already in review or approved."), frame=asset.job.frame)
     _open_round(asset, submitted_by=user)
 
@@ -81,9 +81,9 @@ def request_changes(*, user: User, asset: Asset, comment: str) -> None:
 def reopen(*, user: User, asset: Asset) -> None:
     """Undo a decision: the picture waits for review again. Raises Forbidden, or Conflict when undecided."""
     permissions.require(user, "asset.review", asset)
-    decided = (AssetStatus.APPROVED, AssetStatus.CHANGES)
+    decided = Asset.objects.filter(status__in=(AssetStatus.APPROVED, AssetStatus.CHANGES))
     with transaction.atomic(durable=True):
-        if asset.status not in decided or not Asset.objects.move(asset.pk, AssetStatus.IN_REVIEW):
+        if not decided.move(asset.pk, AssetStatus.IN_REVIEW):
             raise Conflict(_("There is no decision to undo."))
         last = Review.objects.select_related("submitted_by").filter(asset=asset).latest("round")
         _open_round(asset, submitted_by=last.submitted_by)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import chain, islice
 
 import structlog
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -13,7 +15,7 @@ from django.utils import timezone
 from studio import notify, queue, storage
 from studio.domain.i18n import gettext_noop as _
 from studio.domain.states import JobStatus
-from studio.models import Asset, RenderJob
+from studio.models import Asset, RenderJob, Worker
 from studio.services import activity, quotas
 
 log = structlog.get_logger(__name__)
@@ -22,6 +24,8 @@ log = structlog.get_logger(__name__)
 STALE = timedelta(seconds=10)
 #: A file without a row may belong to a render that is just finishing; after this it is an orphan.
 ORPHAN_AGE = timedelta(hours=6)
+#: Files asked about in one query.
+SWEPT_AT_ONCE = 500
 
 LOST = {
     "code": "worker_lost", "params": {},
@@ -65,26 +69,47 @@ def _take_back_one(job: RenderJob) -> bool:
 
 
 def wake_stale() -> int:
-    """Send wake-ups for jobs whose own were lost. Returns how many jobs wait for too long."""
+    """Send wake-ups for jobs whose own were lost, to workers that are free. Returns how many jobs wait for too long.
+
+    A worker that renders looks for the next job by itself, and one that starts looks when it is ready:
+    hints for those would only pile up in the broker.
+    """
     waiting = RenderJob.objects.filter(status=JobStatus.QUEUED, created_at__lt=timezone.now() - STALE).count()
-    if waiting:
-        queue.wake(min(waiting, 8))
+    hints = min(waiting, Worker.objects.free().count()) if waiting else 0
+    if hints:
+        queue.wake(hints)
     return waiting
 
 
 def sweep_orphans() -> int:
-    """Delete stored files that no asset names: losers of a race, left by a crash. Returns how many."""
+    """Delete old files that no asset names: losers of a race, left by a crash. Returns how many.
+
+    Files of a job that is still open stay: its next attempt makes the same file again, and finds it there.
+    """
     removed = 0
     limit = timezone.now() - ORPHAN_AGE
-    for key, changed in storage.list_keys("assets"):
-        if changed > limit:
-            continue
-        if not Asset.objects.filter(Q(file_key=key) | Q(thumb_key=key)).exists():
+    old = (key for key, changed in storage.list_keys("assets") if changed <= limit)
+    while keys := list(islice(old, SWEPT_AT_ONCE)):
+        for key in set(keys) - _needed(keys):
             storage.delete(key)
             removed += 1
     if removed:
         log.info("upkeep.orphans", removed=removed)
     return removed
+
+
+def _needed(keys: list[str]) -> set[str]:
+    """Those of `keys` that an asset names or whose job is still open."""
+    jobs = {job for key in keys if (job := storage.job_of(key))}
+    # In this order: a job that ends in between has its asset by then.
+    still_open = set(RenderJob.objects.open().filter(pk__in=jobs).values_list("pk", flat=True))
+    named = Asset.objects.filter(job__in=jobs).values_list("file_key", "thumb_key")
+    return {*chain.from_iterable(named), *(key for key in keys if storage.job_of(key) in still_open)}
+
+
+def forget_sessions() -> int:
+    """Delete the sessions that have run out. Returns how many rows went."""
+    return Session.objects.filter(expire_date__lt=timezone.now()).delete()[0]
 
 
 def run() -> None:

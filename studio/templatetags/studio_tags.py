@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from studio.domain.spec import SAMPLER_LABELS
 from studio.models import User
 from studio.templatetags.icons import icon
 
@@ -98,6 +99,13 @@ def avatar(user: User, css: str = "") -> SafeString:
     return format_html(
         '<span class="{}" style="--hue:{}" role="img" aria-label="{}" title="{}">{}</span>',
         f"av {css}".rstrip(), (user.pk * 67) % 360, user.name, user.name, initials(user.name))
+
+
+# --- samplers -------------------------------------------------------------------------------
+@register.filter
+def samplername(value: str) -> str:
+    """"DPM++ 2M" for "dpmpp_2m"."""
+    return SAMPLER_LABELS.get(value, value)
 
 
 # --- progress and status --------------------------------------------------------------------

@@ -6,14 +6,18 @@ import asyncio
 import contextlib
 from typing import Any
 
+import structlog
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+from django.db import Error as DatabaseError
 from django.utils.crypto import constant_time_compare
 
 from studio.domain.events import campaign_topic
 from studio.models import Campaign, User
 from studio.web import hub
+
+log = structlog.get_logger(__name__)
 
 SIGN_IN, NOT_FOUND = 4401, 4404
 #: Seconds between two looks at the session: signing out elsewhere, a removed member, an expired session.
@@ -73,8 +77,14 @@ class CampaignConsumer(AsyncWebsocketConsumer):
     async def _watch_access(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._access.take(), CHECK_SECONDS)
-            refusal = await self._refusal()
+                # Not wait_for, which before Python 3.12 can swallow the cancellation of `disconnect`.
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await self._access.take()
+            try:
+                refusal = await self._refusal()
+            except DatabaseError as error:  # away for a moment: asked again at the next look
+                log.warning("socket.not_checked", error=str(error))
+                continue
             if refusal:
                 await self.close(code=refusal)
                 return

@@ -49,10 +49,18 @@ def signed_in(
 def _origin(request: HttpRequest, htmx: HtmxDetails) -> str:
     """The page of this studio that a request was sent from; the home page when the browser doesn't say."""
     try:
-        found = htmx.current_url_abs_path if htmx else urlsplit(request.headers.get("Referer", "")).path
+        found = shown_page(htmx) if htmx else urlsplit(request.headers.get("Referer", "")).path
     except ValueError:  # not an address
         found = ""
     return found or resolve_url("home")
+
+
+def shown_page(htmx: HtmxDetails) -> str:
+    """The path of this studio's page that htmx sent the request from; empty when it doesn't say."""
+    try:
+        return htmx.current_url_abs_path or ""
+    except ValueError:  # not an address
+        return ""
 
 
 def page(

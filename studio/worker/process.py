@@ -7,17 +7,20 @@ loads it, so the upkeep worker and the web never import torch.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import Any
 
 import structlog
 from celery import signals
 from celery.worker import state as celery_state
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 from django.utils.module_loading import import_string
 
 from studio import checkpoint, queue
 from studio.domain.spec import Renderer
+from studio.domain.states import JobStatus
 from studio.models import RenderJob
 from studio.services import rendering, upkeep, workers
 
@@ -47,7 +50,7 @@ def render_all() -> None:
     assert _renderer is not None, "only a worker that consumes the render queue renders"
     while celery_state.should_stop is None and rendering.run_next(_renderer, settings.WORKER_NAME):
         pass
-    if celery_state.should_stop is not None and RenderJob.objects.filter(status="queued").exists():
+    if celery_state.should_stop is not None and RenderJob.objects.filter(status=JobStatus.QUEUED).exists():
         queue.wake()  # what this process leaves, another may take at once
 
 
@@ -74,16 +77,17 @@ def start(sender: str, instance: Any, **kwargs: object) -> None:
     global _renderer
     if not renders(instance):
         return
-    workers.starting(settings.WORKER_NAME)
-    # What the predecessor of this name held is free at once, while the model still loads here.
-    upkeep.take_back(worker=settings.WORKER_NAME)
-    threading.Thread(target=heartbeat, name="heartbeat", daemon=True).start()
     try:
+        workers.starting(settings.WORKER_NAME)
+        # What the predecessor of this name held is free at once, while the model still loads here.
+        upkeep.take_back(worker=settings.WORKER_NAME)
+        threading.Thread(target=heartbeat, name="heartbeat", daemon=True).start()
         _renderer = load_renderer()
     except Exception as error:
         # Celery only logs what a signal handler raises, and would then take jobs without a model.
-        log.exception("worker.model_unusable", reason=str(error))
-        workers.stopped(settings.WORKER_NAME)
+        log.exception("worker.cannot_start", reason=str(error))
+        with suppress(DatabaseError):
+            workers.stopped(settings.WORKER_NAME)
         raise SystemExit(1) from error
 
 

@@ -22,5 +22,6 @@ def keep_up() -> None:
 
 @shared_task(name="studio.sweep", ignore_result=True)
 def sweep() -> None:
-    """Remove files that no picture names."""
+    """Remove sessions that ran out, and files that no picture names."""
+    upkeep.forget_sessions()
     upkeep.sweep_orphans()

@@ -68,6 +68,12 @@ BAD: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     "a huge seed": ({"seed": BIG}, "The seed is a whole number from 0 to %(limit)d.", {"limit": 2**32 - 1}),
     "a seed of 5,000 digits": (
         {"seed": "9" * 5000}, "The seed is a whole number, or empty for a random one.", {}),
+    "steps 0": ({"steps": "0"}, "A picture takes 1 to %(limit)d steps.", {"limit": 50}),
+    "51 steps": ({"steps": "51"}, "A picture takes 1 to %(limit)d steps.", {"limit": 50}),
+    "steps in words": ({"steps": "many"}, "Write the number of steps as a whole number.", {}),
+    "half a step": ({"steps": "8.5"}, "Write the number of steps as a whole number.", {}),
+    "an unknown sampler": ({"sampler": "heun"}, "There is no sampler called “%(value)s”.", {"value": "heun"}),
+    "a sampler's label": ({"sampler": "DPM++ 2M"}, "There is no sampler called “%(value)s”.", {"value": "DPM++ 2M"}),
     "no request key": ({"request_key": ""}, "Reload the page and press Render again.", {}),
     "a bad request key": ({"request_key": "1; DROP TABLE"}, "Reload the page and press Render again.", {}),
 }

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from celery import current_app
-from django.db import DatabaseError, connection
+from django.db import InterfaceError, OperationalError, connection
 from django.test import Client
 from django.utils import timezone
 
@@ -31,9 +31,12 @@ def test_ready_means_database_broker_and_a_worker(client: Client, monkeypatch: p
 
 
 @pytest.mark.django_db
-def test_a_database_that_is_away_is_said(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [OperationalError("away"), InterfaceError("the connection is closed")])
+def test_a_database_that_is_away_is_said(
+    client: Client, monkeypatch: pytest.MonkeyPatch, error: Exception,
+) -> None:
     def away(*args: object) -> None:
-        raise DatabaseError("away")
+        raise error
 
     monkeypatch.setattr(connection, "cursor", away)
     response = client.get("/readyz")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from html import unescape
 from typing import Any
 
+import pytest
 from django.contrib.messages import get_messages
 from django.urls import reverse
 from django.utils import timezone
@@ -103,11 +104,31 @@ def test_a_picture_can_be_the_start_of_the_next(world: World, sign_in: SignIn) -
     path = reverse("studio", args=[world.cast.campaign.slug])
     Asset.objects.filter(pk=world.draft.pk).update(ad_format="taobao-main")
     RenderJob.objects.filter(pk=world.draft.job_id).update(seed=424242)
-    client = sign_in(world.cast.person("marketer"))
-    assert 'value="424242"' in client.get(f"{path}?reuse={world.draft.pk}").content.decode()
+    RenderBatch.objects.filter(pk=world.draft.job.batch_id).update(steps=21, sampler="dpmpp_2m")
+    client = sign_in(world.cast.person("marketer"), Accept_Language="en")
+    body = client.get(f"{path}?reuse={world.draft.pk}").content.decode()
+    assert 'value="424242"' in body and "DPM++ 2M · 21 steps" in body
+    assert re.search(r'id="steps"[^>]* value="21"', body) and '<option value="dpmpp_2m" selected>' in body
     other = sign_in(world.cast.stranger)
     theirs = reverse("studio", args=[world.cast.other_campaign.slug])
     assert "424242" not in other.get(f"{theirs}?reuse={world.draft.pk}").content.decode()
+
+
+@pytest.mark.parametrize(("sent", "steps", "sampler", "said"), [
+    ({}, 8, "euler", "Euler · 8 steps"), ({"steps": "", "sampler": ""}, 8, "euler", "Euler · 8 steps"),
+    ({"steps": "1", "sampler": "unipc"}, 1, "unipc", "UniPC · 1 step<"),
+    ({"steps": " 50 ", "sampler": "dpmpp_2m"}, 50, "dpmpp_2m", "DPM++ 2M · 50 steps"),
+])
+def test_sampler_and_steps_are_taken_shown_and_kept(
+    cast: Cast, sign_in: SignIn, sent: dict[str, str], steps: int, sampler: str, said: str,
+) -> None:
+    client = sign_in(cast.marketer, Accept_Language="en")
+    answer = client.post(reverse("create-render", args=[cast.campaign.slug]), composer(**sent), follow=True)
+    batch = RenderBatch.objects.get()
+    assert (batch.steps, batch.sampler) == (steps, sampler)
+    body = answer.content.decode()
+    assert body.count(said.rstrip("<")) == 2  # the composer's drawer, ready for the next one, and the batch
+    assert said in body and f'aria-valuemax="{steps}"' in body and f"--n:0;--of:{steps}" in body
 
 
 def test_another_teams_renders_are_in_the_queue_without_their_names(world: World, sign_in: SignIn) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.sessions.models import Session
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
@@ -175,6 +176,23 @@ async def test_a_session_that_ends_unannounced_is_noticed(cast: Cast, monkeypatc
     async with listening(cast, cast.viewer) as opened:
         await sync_to_async(_delete_sessions)()
         assert await opened.closed_with() == 4401
+
+
+async def test_a_database_that_is_away_for_a_moment_ends_no_check(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The right to listen is looked at again when it is back."""
+    monkeypatch.setattr(consumers, "CHECK_SECONDS", 0.05)
+    look, away = consumers._refusal, [2]
+
+    def flaky(scope: Any, campaign: int) -> int:
+        if away[0]:
+            away[0] -= 1
+            raise OperationalError("away")
+        return look(scope, campaign)
+
+    async with listening(cast, cast.viewer) as opened:
+        monkeypatch.setattr(consumers, "_refusal", flaky)
+        await sync_to_async(_delete_sessions)()
+        assert await opened.closed_with() == 4401 and away == [0]
 
 
 async def test_the_last_socket_ends_the_subscription(cast: Cast) -> None:

@@ -54,7 +54,7 @@ class Command(BaseCommand):
         parser.add_argument("--no-renders", action="store_true", help="leave the first pictures out")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """All or nothing; the sign-in file is written before the people can exist without it."""
+        """Team and people all or nothing: the sign-in file is written before they can exist without it."""
         if not settings.EMBEDDED:
             raise CommandError("Demo people exist only in the embedded shape. Use add_person.")
         if Team.objects.exists():
