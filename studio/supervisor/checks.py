@@ -44,7 +44,7 @@ def port_is_free(port: int) -> None:
 def disk_has_room(folder: Path, *, free_bytes: int = MIN_FREE_BYTES) -> None:
     """Raise Refused when `folder` can't be made or written, or its disk has less than `free_bytes` left."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
         if free < free_bytes:
             raise Refused(

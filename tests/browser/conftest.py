@@ -84,7 +84,8 @@ def sign_in(stack: Stack, browser: Browser) -> Iterator[SignIn]:
     for context in contexts:
         context.close()
     # A refusal or a lost network that a test provokes is logged by Chromium; that is not a fault of the page.
-    provoked = ("Failed to load resource", "WebSocket connection to", "net::ERR_INTERNET_DISCONNECTED")
+    provoked = ("Failed to load resource", "WebSocket connection to", "net::ERR_INTERNET_DISCONNECTED",
+                "htmx:afterRequest", "htmx:sendError")
     assert [fault for fault in faults if not any(text in fault for text in provoked)] == []
 
 

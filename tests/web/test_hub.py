@@ -65,6 +65,7 @@ async def test_who_does_not_read_costs_a_bounded_amount() -> None:
     assert len(waiting) == BACKLOG and waiting[-1]["job"] == str(BACKLOG + 9)
 
 
+@pytest.mark.embedded_only  # looks into the in-memory layer; tests/web/test_hub_redis.py has Redis
 async def test_one_subscription_serves_all_and_ends_with_the_last() -> None:
     ours, first, second = Hub(), Mailbox(), Mailbox()
     await ours.join("topic.1", first)
@@ -103,6 +104,7 @@ async def test_many_viewers_are_told_less_often() -> None:
         await ours.leave("topic.1", mailbox)
 
 
+@pytest.mark.embedded_only  # looks into the in-memory layer; tests/web/test_hub_redis.py has Redis
 @pytest.mark.parametrize("error", [ConnectionError("gone"), AttributeError("no attribute writelines")])
 @pytest.mark.parametrize("name", ["receive", "group_add", "group_send"])
 async def test_a_lost_broker_is_subscribed_to_again(
@@ -131,6 +133,7 @@ async def test_a_lost_broker_is_subscribed_to_again(
     assert (await took(mailbox), await took(other)) == ([event(step=3)], [event(step=4)])
 
 
+@pytest.mark.embedded_only  # looks into the in-memory layer; tests/web/test_hub_redis.py has Redis
 async def test_a_line_that_went_deaf_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """As channels_redis does it after a restart of Redis: no error, and no events."""
     for name, seconds in (("AGAIN", 0.01), ("PULSE", 0.02), ("SILENT", 0.2)):
