@@ -14,9 +14,10 @@ from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 
+from studio.web.charset import with_text_charset
 from studio.web.routing import websocket_urlpatterns
 
 application = ProtocolTypeRouter({
-    "http": pages,
+    "http": with_text_charset(pages),
     "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
 })
