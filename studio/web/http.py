@@ -35,7 +35,7 @@ def signed_in(
     def gate(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if request.user.is_authenticated:
             return view(request, *args, **kwargs)  # type: ignore[arg-type]  # that is the narrowing
-        htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
+        htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]  # HtmxMiddleware sets it
         # A fragment or a POST is nothing to come back to: go to the page it came from.
         back = _origin(request, htmx) if htmx or request.method != "GET" else request.get_full_path()
         if htmx:
@@ -67,7 +67,7 @@ def page(
     request: HttpRequest, template: str, context: dict[str, Any], *, partial: str = "", status: int = 200,
 ) -> HttpResponse:
     """Render the page, or only its partial when htmx asks. Both roads render the same partial file."""
-    htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
+    htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]  # HtmxMiddleware sets it
     name = partial if partial and htmx and not htmx.history_restore_request else template
     response = render(request, name, context, status=status)
     response.headers["Vary"] = "HX-Request, Cookie, Accept-Language"

@@ -82,7 +82,7 @@ class Sheet:
     @property
     def may_cancel(self) -> permissions.Decision:
         """Whether what is left may be cancelled; as `decorate` found."""
-        return next(iter(self.open)).may_cancel  # type: ignore[attr-defined,no-any-return]
+        return next(iter(self.open)).may_cancel  # type: ignore[attr-defined,no-any-return]  # set by decorate
 
 
 def _jobs(campaign: Campaign) -> Any:

@@ -24,7 +24,7 @@ class CampaignForm(forms.Form):
 
     def __init__(self, *args: Any, teams: list[int], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        choice: forms.ModelChoiceField[Team] = self.fields["team"]  # type: ignore[assignment]
+        choice: forms.ModelChoiceField[Team] = self.fields["team"]  # type: ignore[assignment]  # fields are typed as Field
         choice.queryset = Team.objects.filter(pk__in=teams)
         choice.initial = teams[0] if teams else None
 

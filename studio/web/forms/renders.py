@@ -53,7 +53,7 @@ class RenderForm(forms.Form):
         #: What an empty number of steps stands for.
         self.model_steps = card.steps if card else STEPS
         self.presets = list(AdFormat.objects.filter(active=True))
-        chosen: forms.MultipleChoiceField = self.fields["formats"]  # type: ignore[assignment]
+        chosen: forms.MultipleChoiceField = self.fields["formats"]  # type: ignore[assignment]  # fields are typed as Field
         chosen.choices = [(preset.key, str(preset)) for preset in self.presets] + [(CUSTOM, CUSTOM)]
         self._request: RenderRequest | None = None
 
