@@ -15,7 +15,6 @@ GATED = frozenset({"fp8", "int8", "int8wo"})
 LEVERS = {
     "prompt_cache": "keeps the embeddings of the last prompts; exact",
     "real_tokens": "runs the text encoder on the prompt's own tokens, not on padding, and without its unused last layer",
-    "fused": "fused projections; modulation, positions and caption computed once a picture, not once a step",
     "attention": "times the attention kernels at start and takes the fastest exact one",
     "compile": "compiles the transformer's blocks once for all sizes, and keeps the result on disk",
     "vae": "decodes with a compiled decoder and cheaper mid-block attention",
