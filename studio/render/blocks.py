@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +63,7 @@ def rotate(x: Tensor, rope: Rope) -> Tensor:
 class Block(nn.Module):
     """A diffusers ZImageTransformerBlock, the same arithmetic with fewer and larger products."""
 
-    def __init__(self, block: nn.Module, name: str, attend: Attend) -> None:
+    def __init__(self, block: Any, name: str, attend: Attend) -> None:
         """`name` is the block's own in the checkpoint, such as `layers.0`."""
         super().__init__()
         attention, ffn = block.attention, block.feed_forward
@@ -72,14 +73,16 @@ class Block(nn.Module):
         self.out = Projection({f"{name}.attention.to_out.0": attention.to_out[0]})
         self.w13 = Projection({f"{name}.feed_forward.{x}": getattr(ffn, x) for x in ("w1", "w3")})
         self.w2 = Projection({f"{name}.feed_forward.w2": ffn.w2})
-        self.norm_in, self.norm_out = block.attention_norm1, block.attention_norm2
-        self.ffn_norm_in, self.ffn_norm_out = block.ffn_norm1, block.ffn_norm2
-        self.norm_q, self.norm_k = attention.norm_q, attention.norm_k
-        self.modulation: nn.Module | None = getattr(block, "adaLN_modulation", None)
+        self.norm_in: Any = block.attention_norm1
+        self.norm_out: Any = block.attention_norm2
+        self.ffn_norm_in: Any = block.ffn_norm1
+        self.ffn_norm_out: Any = block.ffn_norm2
+        self.norm_q: Any = attention.norm_q
+        self.norm_k: Any = attention.norm_k
+        self.modulation: Any = getattr(block, "adaLN_modulation", None)
 
     def modulations(self, embedded: Tensor) -> Tensor:
         """Scales and gates for times [steps, width]: [steps, 4, 1, 1, dim]."""
-        assert self.modulation is not None
         scale, gate, ffn_scale, ffn_gate = self.modulation(embedded).chunk(4, dim=-1)
         found = torch.stack((1.0 + scale, gate.tanh(), 1.0 + ffn_scale, ffn_gate.tanh()), dim=1)
         return found[:, :, None, None, :]
@@ -102,7 +105,7 @@ class Block(nn.Module):
         return x + (h if mod is None else mod[3] * h)
 
 
-def _norm(x: Tensor, norm: nn.Module | None) -> Tensor:
+def _norm(x: Tensor, norm: Any) -> Tensor:
     if norm is None:
         return x
     return F.rms_norm(x, (x.shape[-1],), norm.weight, norm.eps)

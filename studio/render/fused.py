@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from diffusers import ZImageTransformer2DModel
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from studio.render.blocks import Attend, Block, Projection, Rope, sdpa
 
@@ -73,12 +72,15 @@ class FusedTransformer(nn.Module):
     def __init__(self, transformer: ZImageTransformer2DModel, *, attend: Attend = sdpa) -> None:
         super().__init__()
         key = f"{PATCH}-1"
-        self.config = transformer.config
-        self.embedder, self.last = transformer.all_x_embedder[key], transformer.all_final_layer[key]
-        self.t_embedder, self.t_scale = transformer.t_embedder, float(transformer.t_scale)
-        self.cap_embedder = transformer.cap_embedder
-        self.x_pad, self.cap_pad = transformer.x_pad_token, transformer.cap_pad_token
-        self._rope = transformer.rope_embedder
+        self.config: Any = transformer.config
+        self.embedder: Any = transformer.all_x_embedder[key]
+        self.last: Any = transformer.all_final_layer[key]
+        self.t_embedder: Any = transformer.t_embedder
+        self.t_scale = float(transformer.t_scale)
+        self.cap_embedder: Any = transformer.cap_embedder
+        self.x_pad: nn.Parameter = transformer.x_pad_token
+        self.cap_pad: nn.Parameter = transformer.cap_pad_token
+        self._rope: Any = transformer.rope_embedder
         self.channels = int(transformer.in_channels)
         # A few dozen tokens once a picture: never compiled, never quantised, any attention kernel will do.
         self.context = nn.ModuleList(
@@ -100,7 +102,7 @@ class FusedTransformer(nn.Module):
 
     def blocks(self) -> list[Block]:
         """The blocks that run in every step: noise refiner, then layers."""
-        return [*self.refiner, *self.layers]  # type: ignore[list-item]  # ModuleLists of Blocks
+        return [block for block in (*self.refiner, *self.layers) if isinstance(block, Block)]
 
     def projections(self) -> list[Projection]:
         """Every fused projection, also of the caption branch: what a LoRA can adapt."""
@@ -202,8 +204,7 @@ def pad(tokens: Tensor, token: Tensor) -> Tensor:
     missing = -tokens.shape[1] % PADDING
     if not missing:
         return tokens
-    return F.pad(tokens, (0, 0, 0, missing)) if token is None else torch.cat(
-        (tokens, token.to(tokens.dtype).expand(len(tokens), missing, -1)), dim=1)
+    return torch.cat((tokens, token.to(tokens.dtype).expand(len(tokens), missing, -1)), dim=1)
 
 
 def _padded(length: int) -> int:
