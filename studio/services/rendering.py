@@ -25,7 +25,8 @@ from studio.domain.i18n import gettext_noop as _
 from studio.domain.spec import Rendered, Renderer, Step
 from studio.domain.states import JobStatus
 from studio.models import Asset, RenderJob, Team
-from studio.services import activity, quotas, workers
+from studio.services import activity, guides, quotas, workers
+from studio.services.guides import Prepared
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +60,8 @@ def claim_next(worker: str) -> RenderJob | None:
             attempts=F("attempts") + 1, started_at=now, step=0)
         if not taken:
             return None
-        job = RenderJob.objects.select_related("batch", "campaign", "team", "ad_format").get(pk=pk)
+        job = RenderJob.objects.select_related(
+            "batch__source", "batch__mask", "batch__control_input", "campaign", "team", "ad_format").get(pk=pk)
         Team.objects.filter(pk=job.team_id).update(served_at=now)
         notify.job_changed(job, JobStatus.RUNNING)
     notify.queue_moved(_waiting_campaigns())
@@ -95,9 +97,10 @@ def run_job(job: RenderJob, renderer: Renderer) -> None:
     steps: list[float] = []
     try:
         workers.busy(job)
-        rendered = renderer.render(job.spec(), lease.step)
+        prepared = guides.prepare(job)
+        rendered = renderer.render(prepared.spec, lease.step)
         steps = rendered.step_ms
-        picture = _store(job, rendered, renderer.provenance)
+        picture = _store(job, prepared, rendered, renderer.provenance)
         finished = _finish(job, picture)
     except RenderCancelled:
         log.info("render.stopped", job=str(job.pk), frame=job.frame)
@@ -158,10 +161,10 @@ class _Picture:
     recipe: dict[str, Any]
 
 
-def _store(job: RenderJob, rendered: Rendered, provenance: dict[str, str]) -> _Picture:
-    """Fit to the exact pixels, label, encode, and write both files."""
+def _store(job: RenderJob, prepared: Prepared, rendered: Rendered, provenance: dict[str, str]) -> _Picture:
+    """Bring to the exact pixels, label, encode, and write both files."""
     clock = time.perf_counter()
-    image = imaging.fit(rendered.image, job.width, job.height)
+    image = prepared.deliver(rendered.image)
     data = imaging.encode_png(image, xmp=labels.xmp_packet(
         producer=settings.AI_LABEL_PRODUCER, produce_id=str(job.pk)))
     thumb = imaging.thumbnail(image)
@@ -178,8 +181,9 @@ def _store(job: RenderJob, rendered: Rendered, provenance: dict[str, str]) -> _P
         "prompt": job.batch.prompt, "prompt_tokens": rendered.prompt_tokens, "truncated": rendered.truncated,
         "seed": job.seed, "sampler": job.batch.sampler, "steps": job.batch.steps, "guidance": job.batch.guidance,
         "width": job.width, "height": job.height,
-        "render_width": job.render_width, "render_height": job.render_height,
-        "attempt": job.attempts, "worker": job.worker, **provenance, "timings": timings}
+        "render_width": job.render_width, "render_height": job.render_height, **prepared.facts,
+        "pixels": guides.pixels(rendered.image), "attempt": job.attempts, "worker": job.worker,
+        **provenance, "engine": sorted(provenance), "timings": timings}
     return _Picture(file_key, thumb_key, digest, len(data), recipe)
 
 
@@ -191,7 +195,7 @@ def _finish(job: RenderJob, picture: _Picture) -> bool:
     """Close the job as done, once: asset, state fenced by the token, charge. False: it was not ours."""
     with transaction.atomic(durable=True):
         ours = RenderJob.objects.filter(pk=job.pk, lease_token=job.lease_token)
-        if not ours.move(job.pk, JobStatus.DONE, finished_at=timezone.now(), step=job.batch.steps):
+        if not ours.move(job.pk, JobStatus.DONE, finished_at=timezone.now(), step=job.batch.run_steps):
             return False
         Asset.objects.create(
             job=job, campaign=job.campaign, author_id=job.batch.requested_by_id, ad_format=job.ad_format,

@@ -21,10 +21,18 @@ def starting(name: str) -> None:
         "state": Worker.State.STARTING, "started_at": now, "seen_at": now, "job": None})
 
 
-def ready(name: str, *, device: str, model_name: str) -> None:
-    """The model is loaded; jobs can come."""
+def ready(name: str, *, device: str, model_name: str, provenance: dict[str, str] | None = None) -> None:
+    """The model is loaded; jobs can come. `provenance`: the renderer's."""
     Worker.objects.filter(name=name).update(
-        state=Worker.State.IDLE, device=device[:120], model_name=model_name[:120], seen_at=timezone.now())
+        state=Worker.State.IDLE, device=device[:120], model_name=model_name[:120], provenance=provenance or {},
+        seen_at=timezone.now())
+
+
+def provenance() -> dict[str, str]:
+    """What renders now: of a ready worker, else of the one seen last. Empty when none has ever said."""
+    known = Worker.objects.exclude(provenance={})
+    found = known.ready().order_by("name").first() or known.order_by("-seen_at").first()
+    return dict(found.provenance) if found else {}
 
 
 def busy(job: RenderJob) -> None:

@@ -16,7 +16,7 @@ from studio import storage
 from studio.domain.errors import RenderError
 from studio.domain.states import JobStatus
 from studio.models import Activity, Asset, RenderJob, Worker
-from studio.services import quotas, rendering, renders, upkeep
+from studio.services import guides, quotas, rendering, renders, upkeep
 from tests.conftest import Cast
 from tests.factories import ad_format, balance, job, ledger, settled, worker
 from tests.services.fake import FlatRenderer
@@ -194,7 +194,8 @@ def test_an_old_worker_finishing_late_changes_nothing(cast: Cast) -> None:
 def test_finishing_twice_charges_once(cast: Cast) -> None:
     mine = job(cast.campaign)
     taken = claimed(mine)
-    picture = rendering._store(taken, FlatRenderer().render(taken.spec(), lambda step: None), {})
+    prepared = guides.prepare(taken)
+    picture = rendering._store(taken, prepared, FlatRenderer().render(prepared.spec, lambda step: None), {})
     assert [rendering._finish(taken, picture) for _ in range(2)] == [True, False]
     assert settled(mine) and Asset.objects.count() == 1
 
