@@ -25,8 +25,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(folder: Path, out: Path, *arguments: str) -> dict[str, Any]:
     printed = StringIO()
-    call_command("render_once", "--prompt", "一朵红玫瑰 | a red rose", "--model", str(folder), "--out", str(out), "--json",
-                 "--device", "cpu", "--seed", "7", *arguments, stdout=printed, stderr=StringIO())
+    call_command(
+        "render_once", "--prompt", "一朵红玫瑰 | a red rose", "--model", str(folder), "--out", str(out), "--json",
+        "--device", "cpu", "--seed", "7", *arguments, stdout=printed, stderr=StringIO())
     found: dict[str, Any] = json.loads(printed.getvalue())
     return found
 

@@ -107,7 +107,8 @@ class Command(BaseCommand):
 
 
 def _files(folder: Path) -> ModelFiles:
-    return ModelFiles(checkpoint.verify(folder), checkpoint.checksum(folder, settings.VAR_DIR / "checksums.json"), folder)
+    card = checkpoint.verify(folder)
+    return ModelFiles(card, checkpoint.checksum(folder, settings.VAR_DIR / "checksums.json"), folder)
 
 
 def _spec(

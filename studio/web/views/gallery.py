@@ -140,9 +140,11 @@ def stages(asset: Asset) -> list[dict[str, Any]]:
     """The timings of the recipe in order: key, milliseconds, for the bar and its legend."""
     timings = asset.recipe.get("timings", {})
     found = []
-    for key in ("queue", "text", "steps", "decode", "encode", "store"):
+    for key in ("queue", "text", "prepare", "steps", "decode", "encode", "store"):
         value = timings.get(key, 0)
         parts = value if isinstance(value, list) else [value]
+        if key == "prepare" and not value:
+            continue  # made before this stage was measured on its own
         found.append({"key": key, "parts": parts, "ms": round(sum(parts), 1)})
     return found
 
