@@ -59,7 +59,7 @@ class Reader:
         self._stack.close()
 
     def read(self, stored: Stored, dtype: torch.dtype | None = None) -> Tensor:
-        """The tensor on the reader's device, in `dtype` or its own. It does not hang on the file.
+        """The tensor on the reader's device, in `dtype` or its own, fp8 as fp32. It does not hang on the file.
 
         Raises ModelUnusable when the file can't be read or a value is not a finite number.
         """
@@ -77,8 +77,8 @@ class Reader:
         except (OSError, SafetensorError) as error:
             raise _unreadable(stored.path, error) from error
         # A copy: a mapped file that is cut short later would end the process.
-        found = found.to(dtype or found.dtype, copy=True)
-        if found.numel() and found.is_floating_point() and found.dtype.itemsize > 1:
+        found = found.to(dtype or (found.dtype if found.dtype.itemsize > 1 else torch.float32), copy=True)
+        if found.numel() and found.is_floating_point():
             low, high = found.aminmax()  # either is NaN when a value is
             if not (torch.isfinite(low) and torch.isfinite(high)):
                 raise ModelUnusable(
@@ -224,7 +224,7 @@ def wrong_shape(stored: Stored, wanted: tuple[int, ...]) -> ModelUnusable:
 
 def _unreadable(path: Path, error: Exception) -> ModelUnusable:
     if isinstance(error, OSError):
-        return ModelUnusable(_("%(path)s can't be read: %(reason)s"), path=path, reason=error.strerror or error)
+        return ModelUnusable(_("%(path)s can't be read: %(reason)s."), path=path, reason=error.strerror or error)
     return ModelUnusable(_("%(path)s is not a whole safetensors file."), hint=_GET_FILE, path=path)
 
 
