@@ -8,9 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, ZImageControlNetModel, ZImageTransformer2DModel
+from diffusers import (
+    AutoencoderKL,
+    FlowMatchEulerDiscreteScheduler,
+    ZImageControlNetModel,
+    ZImagePipeline,
+    ZImageTransformer2DModel,
+)
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from transformers import Qwen3Config, Qwen3Model
+
+from tests import tiny
 
 Tensors = dict[str, Tensor]
 
@@ -56,6 +65,25 @@ def vae(seed: int = 0) -> AutoencoderKL:
     )
     randomize(made, seed)
     return made.eval()
+
+
+def text_encoder(seed: int = 0) -> Qwen3Model:
+    """Random, as wide as the transformer's captions."""
+    made = Qwen3Model(Qwen3Config(
+        vocab_size=300, hidden_size=24, intermediate_size=40, num_hidden_layers=2, head_dim=8, num_attention_heads=3,
+        num_key_value_heads=1, max_position_embeddings=512, tie_word_embeddings=True,
+    ))
+    randomize(made, seed)
+    return made.eval()
+
+
+def model_folder(folder: Path, **save_options: Any) -> Path:
+    """Save a whole random model in diffusers layout; return `folder`."""
+    ZImagePipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0), tokenizer=tiny.tokenizer(), vae=vae(),
+        text_encoder=text_encoder(), transformer=transformer(),
+    ).save_pretrained(folder, safe_serialization=True, **save_options)
+    return folder
 
 
 # --- models: from diffusers' keys ----------------------------------------------------------
@@ -157,7 +185,7 @@ LORA_STYLES: dict[str, Callable[[Tensors], Tensors]] = {
     "bare": _named(""),
     "peft": _named("base_model.model."),
     "peft of a pipeline": _named("base_model.model.transformer."),
-    "adapter name": _named("transformer.", "lora_A.default", "lora_B.default"),
+    "adapter name": _named("", "lora_A.default", "lora_B.default"),
     "spread names": lambda tensors: {
         "diffusion_model." + re.sub(r"\.to_([qkv])\.", r".to.\1.", key): tensor for key, tensor in tensors.items()},
 }

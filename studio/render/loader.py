@@ -12,6 +12,7 @@ import torch
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, ZImagePipeline, ZImageTransformer2DModel
 from diffusers.utils import logging as diffusers_logging
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import AutoTokenizer, Qwen3Config, Qwen3Model
@@ -23,7 +24,10 @@ from studio.domain.i18n import gettext_noop as _
 from studio.render import keys, tensors
 
 #: What the libraries raise for a configuration they can't use.
-_BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, AssertionError, ZeroDivisionError, IndexError)
+_BROKEN = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, AssertionError, ZeroDivisionError, IndexError,
+    StrictDataclassError,
+)
 
 
 @dataclass(slots=True)

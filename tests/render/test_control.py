@@ -180,7 +180,8 @@ def _damaged(tensors: files.Tensors, how: str) -> files.Tensors:
     elif how == "no embedder":
         del tensors["control_all_x_embedder.2-1.weight"]
     elif how == "layers":
-        tensors |= {name.replace("layers.1", "layers.2"): t for name, t in tensors.items() if "control_layers.1" in name}
+        third = {name: tensor for name, tensor in tensors.items() if name.startswith("control_layers.1.")}
+        tensors |= {name.replace("layers.1", "layers.2"): tensor for name, tensor in third.items()}
     return tensors
 
 
