@@ -136,6 +136,8 @@ class _Settings:
             settings = {name.removeprefix("transformer."): value for name, value in found.items()}
             self._alpha = float(settings.get("lora_alpha") or 0)
             self._alphas = {str(key): float(value) for key, value in (settings.get("alpha_pattern") or {}).items()}
+            if not all(map(math.isfinite, (self._alpha, *self._alphas.values()))):
+                raise ValueError("alpha is not a finite number")
             dora, self._root = bool(settings.get("use_dora")), bool(settings.get("use_rslora"))
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ModelUnusable(_("%(path)s can't be read: %(reason)s."), path=path, reason=error) from error

@@ -52,6 +52,11 @@ def single(folder: Path, tmp_path: Path) -> ModelFiles:
     )
 
 
+def with_file(model: ModelFiles, network: str, path: Path) -> ModelFiles:
+    paths: dict[str, Any] = {network: path}
+    return replace(model, **paths)
+
+
 def in_folder(folder: Path) -> ModelFiles:
     return ModelFiles(ModelCard("Tiny"), folder=folder)
 
@@ -129,7 +134,7 @@ def test_every_style_of_single_file_gives_the_model(
     single: ModelFiles, tmp_path: Path, network: str, style: str
 ) -> None:
     path = files.save(STYLES[network, style](getattr(files, network)().state_dict()), tmp_path / "other.safetensors")
-    assert_is_the_model(loader.load(replace(single, **{network: path}), CPU, torch.float32))
+    assert_is_the_model(loader.load(with_file(single, network, path), CPU, torch.float32))
 
 
 @pytest.mark.parametrize("stored", [torch.float16, torch.float32, torch.float8_e4m3fn])
@@ -190,7 +195,7 @@ def test_what_does_not_fit_is_named(
     state = _damaged(getattr(files, network)().state_dict(), how, key)
     if layout == "single":
         path = files.save(state, tmp_path / f"bad-{network}.safetensors")
-        model, named = replace(single, **{network: path}), rf"bad-{network}\.safetensors"
+        model, named = with_file(single, network, path), rf"bad-{network}\.safetensors"
     else:
         copied = Path(shutil.copytree(folder, tmp_path / "m"))
         files.save(state, next((copied / network).glob("*.safetensors")))

@@ -13,7 +13,7 @@ from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, ZImagePipe
 from torch import Tensor
 
 from studio.domain.guides import MAX_LORAS, Lora, Weights
-from studio.render import lora, lorafile
+from studio.render import control, lora, lorafile
 from studio.render.fused import FusedTransformer
 from tests import tiny_files as files
 
@@ -53,8 +53,8 @@ def output(model: FusedTransformer) -> Tensor:
 
 
 @torch.no_grad()
-def by_diffusers(*paths: Path, weights: tuple[float, ...] = (1.0,)) -> Tensor:
-    """The transformer's output after diffusers loaded these LoRAs by itself."""
+def by_diffusers(*paths: Path, weights: tuple[float, ...] = (1.0,), context: Tensor | None = None) -> Tensor:
+    """The transformer's output after diffusers loaded these LoRAs by itself; with a ControlNet for a `context`."""
     pipe = ZImagePipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(), vae=AutoencoderKL(), text_encoder=None, tokenizer=None,
         transformer=files.transformer(),
@@ -63,7 +63,10 @@ def by_diffusers(*paths: Path, weights: tuple[float, ...] = (1.0,)) -> Tensor:
     for name, path in zip(names, paths, strict=True):
         pipe.load_lora_weights(str(path), adapter_name=name)
     pipe.set_adapters(names, list(weights))
-    found: Tensor = pipe.transformer([latents()[0][:, None]], TIME, [caption()])[0][0][:, 0]
+    samples, inputs = None, ([latents()[0][:, None]], TIME, [caption()])
+    if context is not None:
+        samples = files.controlnet("2.1", pipe.transformer)(*inputs, [context[0][:, None]])
+    found: Tensor = pipe.transformer(*inputs, controlnet_block_samples=samples)[0][0][:, 0]
     return found[None]
 
 
@@ -100,6 +103,7 @@ def test_it_draws_what_diffusers_draws(
     assert loras.adapted == set(BLOCKS)
 
 
+@pytest.mark.filterwarnings("ignore:Already found a `peft_config`")
 def test_several_with_weights_draw_what_diffusers_draws(
     tmp_path: Path, model: FusedTransformer, loras: lora.LoraSet
 ) -> None:
@@ -114,6 +118,20 @@ def test_several_with_weights_draw_what_diffusers_draws(
     ours, theirs = output(model), by_diffusers(*(one.weights.path for one in kept), weights=weights)
     assert torch.allclose(ours, theirs, atol=1e-4), (ours - theirs).abs().max()
     assert loras.adapted == {*BLOCKS, *files.block_layers("layers.1"), *OTHERS}
+
+
+def test_a_controlnet_sees_them_as_diffusers_does(
+    tmp_path: Path, model: FusedTransformer, loras: lora.LoraSet
+) -> None:
+    """It shares the refiner and the embedders, which LoRAs change."""
+    network = files.controlnet_tensors(files.controlnet("2.1", files.transformer()))
+    net = control.load(Weights("Union", files.save(network, tmp_path / "control.safetensors")), model)
+    one = written(tmp_path / "one.safetensors", files.LORA_STYLES["diffusers"](tensors((*BLOCKS, *OTHERS))))
+    loras.use((one,))
+    plan = model.prepare([caption()], rows=ROWS, columns=COLUMNS, times=TIME)
+    context = net.context(latents().flip(-1))
+    ours = model.velocity(latents(), plan, 0, net.prepare(context, plan, 1.0))
+    assert torch.allclose(ours, by_diffusers(one.weights.path, context=context), atol=1e-4)
 
 
 @pytest.mark.parametrize("layer", OTHERS)
@@ -215,7 +233,12 @@ def test_files_are_read_once_and_the_last_few_kept(
 ) -> None:
     reads: list[Path] = []
     real = lorafile.read
-    monkeypatch.setattr(lorafile, "read", lambda path: reads.append(path) or real(path))  # type: ignore[func-returns-value]
+
+    def counted(path: Path) -> list[lorafile.Pair]:
+        reads.append(path)
+        return real(path)
+
+    monkeypatch.setattr(lorafile, "read", counted)
     many = [written(tmp_path / f"{n}.safetensors", tensors(seed=n)) for n in range(MAX_LORAS + 1)]
     for _again in range(2):
         loras.use(tuple(many[:2]))

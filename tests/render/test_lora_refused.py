@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -115,7 +117,8 @@ def test_what_does_not_fit_is_named_and_changes_nothing(
 
 
 @pytest.mark.parametrize("header", [
-    "no json", "[1]", json.dumps({"transformer.lora_alpha": "much"}), json.dumps({"transformer.alpha_pattern": 3}),
+    "no json", "[1]", '{"transformer.lora_alpha": NaN}', '{"transformer.alpha_pattern": {"x": 1e999}}',
+    json.dumps({"transformer.lora_alpha": "much"}), json.dumps({"transformer.alpha_pattern": 3}),
 ])
 def test_a_header_that_makes_no_sense_is_refused(tmp_path: Path, header: str) -> None:
     path = files.save(tensors(), tmp_path / "bad.safetensors", {"lora_adapter_metadata": header})
@@ -165,12 +168,15 @@ def test_another_file_than_the_registered_one_is_refused(
 def test_the_registered_file_is_hashed_once(
     tmp_path: Path, model: FusedTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import hashlib
-
     path = files.save(tensors(), tmp_path / "good.safetensors")
     one = Lora(Weights("good", path, hashlib.sha256(path.read_bytes()).hexdigest().upper()))
     digest, calls = hashlib.file_digest, []
-    monkeypatch.setattr(hashlib, "file_digest", lambda *args: calls.append(args) or digest(*args))
+
+    def counted(*args: Any) -> Any:
+        calls.append(args)
+        return digest(*args)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
     found = lora.LoraSet(model)
     for _again in range(3):
         found.use((one,))
