@@ -25,7 +25,7 @@ _WIDTH = 32
 def build(folder: Path, *, seed: int = 0) -> Path:
     """Save a tiny pipeline into `folder` with its card; return `folder`."""
     torch.manual_seed(seed)
-    tokenizer = _tokenizer()
+    words = tokenizer()
     vae = AutoencoderKL(
         block_out_channels=[8, 8, 16, 16], layers_per_block=1, norm_num_groups=4, latent_channels=16,
         down_block_types=["DownEncoderBlock2D"] * 4, up_block_types=["UpDecoderBlock2D"] * 4,
@@ -33,7 +33,7 @@ def build(folder: Path, *, seed: int = 0) -> Path:
         use_quant_conv=False, use_post_quant_conv=False,
     )
     text_encoder = Qwen3Model(Qwen3Config(
-        vocab_size=len(tokenizer), hidden_size=_WIDTH, intermediate_size=64, num_hidden_layers=2, head_dim=16,
+        vocab_size=len(words), hidden_size=_WIDTH, intermediate_size=64, num_hidden_layers=2, head_dim=16,
         num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=2048, tie_word_embeddings=True,
     ))
     transformer = ZImageTransformer2DModel(
@@ -41,7 +41,7 @@ def build(folder: Path, *, seed: int = 0) -> Path:
         axes_dims=[8, 12, 12], axes_lens=[1536, 512, 512],
     )
     pipe = ZImagePipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0), tokenizer=tokenizer,
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0), tokenizer=words,
         vae=vae.eval(), text_encoder=text_encoder.eval(), transformer=transformer.eval(),
     )
     pipe.save_pretrained(folder, safe_serialization=True)
@@ -49,7 +49,7 @@ def build(folder: Path, *, seed: int = 0) -> Path:
     return folder
 
 
-def _tokenizer() -> Qwen2Tokenizer:
+def tokenizer() -> Qwen2Tokenizer:
     """Byte-level BPE: every byte is in the alphabet, so any text encodes."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -58,10 +58,10 @@ def _tokenizer() -> Qwen2Tokenizer:
         vocab_size=300, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     ))
     model = json.loads(bpe.to_str())["model"]
-    tokenizer = Qwen2Tokenizer(
+    made = Qwen2Tokenizer(
         vocab=model["vocab"], merges=[tuple(pair) for pair in model["merges"]], pad_token=_SPECIAL[0],
         eos_token=_SPECIAL[2], unk_token=_SPECIAL[0], extra_special_tokens=[_SPECIAL[1]], padding_side="right",
         model_max_length=2048,
     )
-    tokenizer.chat_template = _TEMPLATE
-    return tokenizer
+    made.chat_template = _TEMPLATE
+    return made

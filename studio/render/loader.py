@@ -1,17 +1,128 @@
-"""Load a Z-Image pipeline from a local folder onto a device."""
+"""Load a Z-Image model, in diffusers layout or in single files, onto a device."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import ZImagePipeline
+from accelerate import init_empty_weights
+from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, ZImagePipeline, ZImageTransformer2DModel
 from diffusers.utils import logging as diffusers_logging
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
+from torch import nn
+from transformers import AutoTokenizer, Qwen3Config, Qwen3Model
 from transformers.utils import logging as transformers_logging
 
+from studio.domain.engine import ModelFiles
 from studio.domain.errors import ModelUnusable
 from studio.domain.i18n import gettext_noop as _
+from studio.render import keys, tensors
+
+#: What the libraries raise for a configuration they can't use.
+_BROKEN = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, AssertionError, ZeroDivisionError, IndexError,
+    StrictDataclassError,
+)
+
+
+@dataclass(slots=True)
+class Parts:
+    """A loaded model: its networks in evaluation mode, without gradients, on one device in one dtype."""
+
+    transformer: ZImageTransformer2DModel
+    text_encoder: Qwen3Model
+    vae: AutoencoderKL
+    tokenizer: Any  # a transformers tokenizer with a chat template
+    scheduler: FlowMatchEulerDiscreteScheduler
+
+
+def load(files: ModelFiles, device: torch.device, dtype: torch.dtype) -> Parts:
+    """The model in `files`, every tensor on `device` in `dtype`, whatever its format on disk.
+
+    Reads local safetensors files only, one tensor at a time: no more than one copy of the weights
+    is held. Raises ModelUnusable, naming the file and the tensor, for one that is missing, left
+    over, of another shape, quantised or not finite; ValueError for fp16, in which Z-Image overflows.
+    """
+    if dtype == torch.float16:
+        raise ValueError("Z-Image overflows fp16.")
+    _quiet()
+    root = files.folder or files.config
+    assert root is not None, "single files come with a folder of configurations"
+    scheduler = _configured(root / "scheduler" / "scheduler_config.json", _scheduler)
+    tokenizer = _tokenizer(files.tokenizer_folder)
+
+    def component(name: str, single: Path | None, make: Callable[[Path], Any], rename: Callable[[Any], Any]) -> Any:
+        module: nn.Module = _configured(root / name / "config.json", make)
+        if files.folder:
+            where, paths = files.folder / name, tensors.files_in(files.folder / name)
+        else:
+            assert single is not None, "each component has its file"
+            where, paths = single, [single]
+        found = tensors.placed(tensors.listed(*paths), rename(module))
+        tensors.fill(module, found, where, device, dtype)
+        return module.to(device)  # buffers that are computed, not stored
+
+    return Parts(
+        transformer=component("transformer", files.transformer, _transformer, lambda _module: keys.transformer),
+        text_encoder=component("text_encoder", files.text_encoder, partial(_text_encoder, dtype=dtype),
+                               lambda _module: keys.text_encoder),
+        vae=component("vae", files.vae, _vae,
+                      lambda module: partial(keys.vae, levels=len(module.config.up_block_types))),
+        tokenizer=tokenizer, scheduler=scheduler,
+    )
+
+
+def _transformer(folder: Path) -> Any:
+    return ZImageTransformer2DModel.from_config(ZImageTransformer2DModel.load_config(folder, local_files_only=True))
+
+
+def _text_encoder(folder: Path, dtype: torch.dtype) -> Any:
+    # Not from_pretrained: it fills missing tensors with random numbers and only logs it.
+    return Qwen3Model._from_config(Qwen3Config.from_pretrained(folder, local_files_only=True), dtype=dtype)
+
+
+def _vae(folder: Path) -> Any:
+    return AutoencoderKL.from_config(AutoencoderKL.load_config(folder, local_files_only=True))
+
+
+def _scheduler(folder: Path) -> Any:
+    return FlowMatchEulerDiscreteScheduler.from_pretrained(folder, local_files_only=True)
+
+
+def _configured(config: Path, make: Callable[[Path], Any]) -> Any:
+    """What `make` builds from the folder of `config`, without weights."""
+    if not config.is_file():
+        raise ModelUnusable(_("The file %(path)s is missing."), path=config)
+    try:
+        with init_empty_weights():
+            return make(config.parent)
+    except _BROKEN as error:
+        raise _unusable(config, error) from error
+
+
+def _tokenizer(folder: Path) -> Any:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except _BROKEN as error:
+        raise _unusable(folder, error) from error
+    if not getattr(tokenizer, "chat_template", None):
+        raise ModelUnusable(_("The tokenizer in %(path)s has no chat template."), path=folder)
+    return tokenizer
+
+
+def _unusable(path: Path, error: Exception) -> ModelUnusable:
+    reason = str(error).strip().splitlines() or [type(error).__name__]
+    return ModelUnusable(_("The model in %(path)s can't be loaded: %(reason)s"), path=path, reason=reason[0])
+
+
+def _quiet() -> None:
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -37,12 +148,11 @@ def choose_dtype(device: torch.device) -> torch.dtype:
 
 
 def load_pipeline(folder: Path, device: torch.device, dtype: torch.dtype) -> ZImagePipeline:
-    """The pipeline in `folder`, whole, on `device` in `dtype`.
+    """diffusers' own pipeline in `folder`, on `device` in `dtype`: what the engine is measured against.
 
     Raises ModelUnusable when a file is missing or damaged, or lacks a tensor.
     """
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
+    _quiet()
     try:
         pipe = ZImagePipeline.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, local_files_only=True
@@ -51,10 +161,7 @@ def load_pipeline(folder: Path, device: torch.device, dtype: torch.dtype) -> ZIm
             _require_all_tensors(getattr(pipe, name), folder / name)
         pipe = pipe.to(device)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelUnusable(
-            _("The model in %(path)s can't be loaded: %(reason)s"), path=folder, reason=reason[0]
-        ) from error
+        raise _unusable(folder, error) from error
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
