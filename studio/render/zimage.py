@@ -52,7 +52,8 @@ class ZImageRenderer:
         dtype = loader.choose_dtype(self._device)
         self._pipe: ZImagePipeline = loader.load_pipeline(Path(model_dir), self._device, dtype)
         limit = self._pipe.transformer.config.axes_lens[0] - _PADDING
-        self._prompts = PromptEncoder(self._pipe, min(max_tokens, limit))
+        self._prompts = PromptEncoder(
+            self._pipe.text_encoder, self._pipe.tokenizer, min(max_tokens, limit), real_tokens=False)
         self._previewer = Previewer(self._pipe)
         self._lock = Lock()
         on_gpu = self._device.type == "cuda"
