@@ -18,6 +18,12 @@ class Lever:
     reason: str
 
 
+def why(error: BaseException) -> str:
+    """An error of torch in one line: its first two, as the first alone often says only where it happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])[:200] or type(error).__name__
+
+
 @dataclass(slots=True)
 class Levers:
     """The levers of one loaded engine. Those nothing was said about were not reached."""

@@ -18,6 +18,7 @@ from studio.domain.errors import RenderError
 from studio.domain.i18n import gettext_noop as _
 from studio.domain.spec import MAX_STEPS, SAMPLERS, OnStep, Rendered, RenderSpec, Step
 from studio.render import loader, samplers
+from studio.render.memory import out_of_memory
 from studio.render.preview import Previewer, predicted
 from studio.render.prompts import PromptEncoder
 
@@ -84,14 +85,14 @@ class ZImageRenderer:
             try:
                 return self._render(spec, on_step)
             except (MemoryError, RuntimeError) as error:
-                if not _out_of_memory(error):
+                if not out_of_memory(error):
                     raise
             # Outside of `except`: the traceback would keep the failed attempt's tensors alive.
             self._free()
             try:
                 return self._render(spec, on_step)
             except (MemoryError, RuntimeError) as error:
-                if not _out_of_memory(error):
+                if not out_of_memory(error):
                     raise
             self._free()
         raise RenderError(
@@ -178,9 +179,3 @@ class _Clock:
         now = perf_counter()
         passed, self._last = (now - self._last) * 1000, now
         return round(passed, 2)
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return "DefaultCPUAllocator" in str(error)  # torch has no class of its own for main memory

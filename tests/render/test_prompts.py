@@ -23,8 +23,9 @@ def encoder(pipe: Any, **options: Any) -> PromptEncoder:
 
 def stock(pipe: Any, prompt: str) -> torch.Tensor:
     with torch.no_grad():
-        found: torch.Tensor = pipe.encode_prompt([prompt], do_classifier_free_guidance=False, max_sequence_length=96)[0][0]
-    return found
+        found, _none = pipe.encode_prompt([prompt], do_classifier_free_guidance=False, max_sequence_length=96)
+    embedding: torch.Tensor = found[0]
+    return embedding
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
