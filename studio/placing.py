@@ -36,8 +36,8 @@ def read(data: bytes, *, mask: bool = False, field: str = "file") -> Image.Image
     if not data:
         raise Invalid(_("The file is empty."), hint=_KEPT, field=field)
     if len(data) > MAX_BYTES:
-        raise Invalid(_("The file has %(size)d MB; at most %(limit)d MB can be used."), hint=_KEPT, field=field,
-                      size=-(-len(data) // 2**20), limit=MAX_BYTES // 2**20)
+        raise Invalid(
+            _("The file is larger than %(limit)d MB."), hint=_KEPT, field=field, limit=MAX_BYTES // 2**20)
     try:
         with Image.open(BytesIO(data), formats=_FORMATS) as opened:
             _check_size(opened.size, field)  # as the header has it, before anything is unpacked
@@ -81,6 +81,18 @@ def encode(image: Image.Image) -> bytes:
     out = BytesIO()
     image.save(out, "PNG", compress_level=3)
     return out.getvalue()
+
+
+def is_painted(mask: Image.Image) -> bool:
+    """Whether a mask (L) says anywhere that something is to be painted anew."""
+    return any(mask.histogram()[PAINTED:])
+
+
+def reduced(image: Image.Image, side: int) -> Image.Image:
+    """`image`, made smaller where its longer side has more than `side` px."""
+    image = image.copy()
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return image
 
 
 def as_mask(image: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -84,7 +84,7 @@ JPEG = picture(size=(200, 200), kind="JPEG")
 TEXT_BOMB = chunk(b"zTXt", b"k\0\0" + zlib.compress(b"x" * 5_000_000))
 BAD = {
     "nothing": (b"", "empty"),
-    "too many bytes": (b"\x89PNG" + bytes(placing.MAX_BYTES), "21 MB"),
+    "too many bytes": (b"\x89PNG" + bytes(placing.MAX_BYTES), "larger than 20 MB"),
     "no picture": (b"hello", "not a PNG"), "a page": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a PNG"),
     "a GIF": (saved(Image.new("P", (20, 20)), "GIF"), "not a PNG"),
     "a TIFF": (saved(Image.new("RGB", (20, 20)), "TIFF"), "not a PNG"),

@@ -19,6 +19,9 @@ from studio.models import RenderInput, RenderJob
 from studio.placing import Picture
 from studio.services import inputs
 
+#: px of the longer side of a preview of edges; the worker finds them at the render size.
+PREVIEW_SIDE = 1024
+
 NO_CONTROL = _("No ControlNet is installed. An admin adds one with manage.py model add --kind controlnet.")
 NO_LORA = _("The LoRA %(name)s is no longer installed.")
 MISSING = _("The picture that this render starts from is no longer stored. Upload it again.")
@@ -144,8 +147,8 @@ def edges_of(image: Picture) -> Picture:
 
 
 def preview_edges(row: RenderInput) -> bytes:
-    """A WebP of the edges that canny finds in an uploaded picture. Raises FileMissing, StorageError."""
-    return imaging.thumbnail(edges_of(placing.read(inputs.read(row))), side=1024)
+    """A PNG of the edges that canny finds in an uploaded picture. Raises FileMissing, StorageError."""
+    return placing.encode(edges_of(placing.reduced(placing.read(inputs.read(row)), PREVIEW_SIDE)))
 
 
 def pixels(image: Picture) -> str:

@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 UNUSED = timedelta(days=1)
 _SWEPT_AT_ONCE = 500
 
+EMPTY_MASK = _("The mask is all black: nothing would be painted. White is what is painted anew.")
 UNKNOWN = _("This picture is no longer here. Upload it again.")
 
 
@@ -36,6 +37,8 @@ def add(*, user: User, campaign: Campaign, role: InputRole, data: bytes, field: 
     """
     permissions.require(user, "render.create", campaign)
     image = placing.read(data, mask=role == InputRole.MASK, field=field)
+    if role == InputRole.MASK and not placing.is_painted(image):
+        raise Invalid(EMPTY_MASK, field=field)
     png = placing.encode(image)
     digest = sha256(png).hexdigest()
     key = storage.put(storage.input_key(campaign.team_id, digest), png, "image/png")
