@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from studio import tokens
+from studio.domain.engine import EngineOptions, ModelFiles
+from studio.domain.modelcard import ModelCard
 from studio.domain.prompting import join_prompts
 from studio.render.zimage import ZImageRenderer
 
@@ -14,7 +16,7 @@ FILE = DEMO / "tokenizer" / "tokenizer.json"
 
 @pytest.fixture(scope="module")
 def renderer() -> ZImageRenderer:
-    return ZImageRenderer(DEMO, device="cpu", threads=1)
+    return ZImageRenderer(ModelFiles(ModelCard("Demo"), folder=DEMO), EngineOptions(device="cpu", threads=1))
 
 
 @pytest.mark.render
@@ -24,7 +26,7 @@ def renderer() -> ZImageRenderer:
     "{prompt} {0} %s", "rose " * 600, "玫瑰" * 900, "a\n\tb",
 ])
 def test_the_web_counts_as_the_engine_does(renderer: ZImageRenderer, prompt: str) -> None:
-    assert tokens.count(FILE, prompt) == renderer._prompts._count(prompt)
+    assert tokens.count(FILE, prompt) == renderer._prompts.count(prompt)
 
 
 def test_a_tokenizer_that_is_missing_or_broken_counts_nothing(tmp_path: Path) -> None:

@@ -74,7 +74,9 @@ class Steps:
         return self._model.velocity(latents, plan, step, control)
 
     def _adapted(self) -> bool:
-        return any(projection.down is not None for projection in self._model.projections())
+        model = self._model
+        hooked = model.embedder._forward_hooks or model.last.linear._forward_hooks
+        return bool(hooked) or any(projection.down is not None for projection in model.projections())
 
     def _graph(self, latents: Tensor, plan: Plan) -> _Graph | None:
         key = (plan.rows, plan.columns, plan.caption.shape[1], len(plan.caption), len(latents))

@@ -6,6 +6,7 @@ import gc
 import platform
 from threading import Lock
 from time import perf_counter
+from typing import Any
 
 import diffusers
 import torch
@@ -17,16 +18,21 @@ from studio.domain.errors import RenderError
 from studio.domain.guides import Control
 from studio.domain.i18n import gettext_noop as _
 from studio.domain.spec import OnStep, Rendered, RenderSpec, Step
-from studio.render import attention, compiling, control, decoder, graphs, loader, memory, precision
+from studio.render import attention, control, decoder, loader, memory, precision
 from studio.render.checks import check
+from studio.render.compiling import Compiler
 from studio.render.decoder import Decoder
 from studio.render.denoise import Guided, Kept, denoise
 from studio.render.fused import PADDING, PATCH, FusedTransformer, Hints, Plan
-from studio.render.levers import Levers
+from studio.render.graphs import Steps
+from studio.render.levers import Lever, Levers
 from studio.render.lora import LoraSet
 from studio.render.preview import Previewer
 from studio.render.prompts import PromptEncoder
 from studio.render.samplers import Schedule
+
+#: The length of sequence that attention kernels are timed with: 1024 x 1024 px and a caption.
+TIMED_TOKENS = 4096 + 96
 
 
 class ZImageRenderer:
@@ -35,50 +41,66 @@ class ZImageRenderer:
     The same spec on the same device, precision, levers and number of threads gives the same bytes.
     """
 
-    provenance: dict[str, str]
-
     def __init__(self, files: ModelFiles, options: EngineOptions | None = None) -> None:
         """Load the model as `options` say. Raises ModelUnusable."""
-        options = options or EngineOptions()
+        self._options = options = options or EngineOptions()
         if options.threads:
             torch.set_num_threads(options.threads)
-        self._card = files.card
-        self._device = loader.choose_device(options.device)
-        self.levers = levers = Levers(options.levers_off)
-        gpu = precision.Card.of(self._device)
-        choice = precision.choose(options.precision, options.default_precision, gpu)
+        self._files = files
+        self._device = device = loader.choose_device(options.device)
+        wanted = Levers.of(options).wanted
+        self._choice = choice = precision.choose(
+            options.precision, options.default_precision, precision.Card.of(device), loader.count(files),
+            reserve=options.reserve)
         parts = loader.load(
-            files, self._device, choice.dtype,
-            text_encoder_device=torch.device("cpu") if choice.offload_text_encoder else None)
-        attend, kernel = attention.choose(self._device, choice.dtype, parts.transformer.config, levers)
+            files, device, choice.dtype,
+            text_encoder_device=torch.device("cpu") if choice.offload_text_encoder else device)
+        config = parts.transformer.config
+        attend, self._kernel, about = attention.choose(
+            device, choice.dtype, config.n_heads, config.dim // config.n_heads, TIMED_TOKENS, on=wanted("attention"))
+        self._attention = Lever(self._kernel != "sdpa", about)
         self._model = FusedTransformer(parts.transformer, attend=attend)
-        self._flow = parts.scheduler
         precision.quantise(self._model, choice.precision)
-        compiling.compile_blocks(self._model, options.cache, levers)
-        self._stepper = graphs.Steps(self._model, levers)
-        limit = self._model.config.axes_lens[0] - PADDING
+        self._compiler = Compiler(
+            self._model, on=wanted("compile"), cache=options.cache, asked=bool(options.prewarm))
+        self._stepper = Steps(self._model, wanted("graphs"), compiler=self._compiler)
         self._prompts = PromptEncoder(
-            parts.text_encoder, parts.tokenizer, min(files.card.max_tokens, limit), levers=levers)
-        self._decoder = Decoder(parts.vae, levers)
+            parts.text_encoder, parts.tokenizer, min(files.card.max_tokens, config.axes_lens[0] - PADDING),
+            real_tokens=wanted("real_tokens"), cached=wanted("prompt_cache"), device=device)
+        self._decoder = Decoder(parts.vae, fast=wanted("vae"), uint8=wanted("uint8"))
+        self._vae: Any = parts.vae.config
+        self._flow = parts.scheduler
         self._previewer = Previewer(parts.vae, self._decoder.factor)
         self._loras = LoraSet(self._model)
         self._controls: dict[tuple[str, str], control.ControlNet] = {}
-        self._budget = memory.Budget(self._device, options.reserve, self._model.config, parts.vae.config, choice.dtype)
-        self._sizes = options.prewarm
         self._lock = Lock()
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What decides a picture besides its spec: model, machine, number format, kernels, library versions."""
         on_gpu = self._device.type == "cuda"
-        self.provenance = {
-            "model": files.card.name,
-            "checksum": files.checksum,
+        return {
+            "model": self._files.card.name,
+            "checksum": self._files.checksum,
             "device": torch.cuda.get_device_name(self._device) if on_gpu else f"CPU {platform.machine()}",
             "threads": "" if on_gpu else str(torch.get_num_threads()),
-            "precision": choice.precision,
-            "attention": kernel,
-            "compiled": "yes" if levers.used("compile") else "no",
+            "precision": self._choice.precision,
+            "attention": self._kernel,
+            "compiled": "yes" if self._compiler.lever.used else "no",
             "torch": torch.__version__,
             "diffusers": diffusers.__version__,
             "transformers": transformers.__version__,
         }
+
+    @property
+    def levers(self) -> Levers:
+        """What became of each speed lever so far."""
+        found = Levers.of(self._options)
+        said = {"attention": self._attention, "compile": self._compiler.lever, "graphs": self._stepper.lever,
+                **self._prompts.levers, **self._decoder.levers}
+        for name, lever in said.items():
+            found.say(name, lever)
+        return found
 
     @property
     def multiple(self) -> int:
@@ -88,9 +110,10 @@ class ZImageRenderer:
     def warm_up(self) -> None:
         """Render one small picture, and one of each size to prewarm, so that the first real ones pay for no set-up."""
         side = max(64, self.multiple)
-        for width, height in ((side, side), *self._sizes):
-            covering = self.covering(width, height)
-            self.render(RenderSpec("warm-up", 0, width, height, *covering, steps=1), lambda step: None)
+        sizes = [self.covering(width, height) for width, height in ((side, side), *self._options.prewarm)]
+        self._compiler.prewarm([(height // self.multiple, width // self.multiple) for width, height in sizes])
+        for width, height in sizes:
+            self.render(RenderSpec("warm-up", 0, width, height, width, height, steps=1), lambda step: None)
 
     def covering(self, width: int, height: int) -> tuple[int, int]:
         """The smallest size the model renders that covers `width` x `height` pixels."""
@@ -105,9 +128,13 @@ class ZImageRenderer:
         RenderError for a size or setting the model can't render, weights that don't fit it, and when
         memory is short.
         """
-        check(spec, self._card, self._model.config, self.multiple)
+        check(spec, self._files.card, self._model.config, self.multiple)
+        width, height = spec.render_width, spec.render_height
         with self._lock:
-            fit = self._budget.plan(spec.render_width, spec.render_height)
+            need = memory.predict(
+                self._model.config, self._vae, width, height, self._choice.dtype.itemsize,
+                encode=spec.image is not None or spec.control is not None)
+            fit = memory.Budget.of(self._device, self._options.reserve).require(need, width, height)
             for attempt in range(2):
                 try:
                     return self._render(spec, on_step, tiled=fit.tile_decode or attempt > 0)
@@ -119,13 +146,13 @@ class ZImageRenderer:
         raise RenderError(
             _("There is not enough memory to render %(width)d × %(height)d px."),
             hint=_("Nothing was charged. Choose a smaller format, or ask for it again when less is running."),
-            width=spec.render_width, height=spec.render_height,
+            width=width, height=height,
         )
 
     def _render(self, spec: RenderSpec, on_step: OnStep, *, tiled: bool) -> Rendered:
         clock = _Clock()
-        prompt = self._prompts.encode(spec.prompt, self._device)
-        negative = self._prompts.encode(spec.negative, self._device) if spec.guidance else None
+        prompt = self._prompts.encode(spec.prompt)
+        negative = self._prompts.encode(spec.negative) if spec.guidance else None
         text = clock.lap()
         rows, columns = spec.render_height // self.multiple, spec.render_width // self.multiple
         schedule = Schedule(
@@ -136,7 +163,7 @@ class ZImageRenderer:
         noise = torch.randn(shape, generator=torch.Generator("cpu").manual_seed(spec.seed)).to(self._device)
         latents, kept = noise, None
         if spec.image is not None:
-            start = self._decoder.latents(spec.image)
+            start = self._decoder.latents(spec.image, tiled=tiled)
             latents = schedule.noised(start, noise, 0)
             if spec.mask is not None:
                 mask = decoder.to_mask(spec.mask, rows=shape[2], columns=shape[3])
@@ -144,7 +171,7 @@ class ZImageRenderer:
         self._loras.use(spec.loras)
         plans = [self._model.prepare([words.embedding], rows=rows, columns=columns, times=schedule.times)
                  for words in (prompt, negative) if words]
-        hints = [self._hints(spec, plan) for plan in plans]
+        hints = [self._hints(spec, plan, tiled=tiled) for plan in plans]
         guided = Guided(plans[0], plans[1], spec.guidance, *hints) if negative else Guided(plans[0], hints=hints[0])
         prepared = clock.lap()
         steps: list[float] = []
@@ -166,20 +193,19 @@ class ZImageRenderer:
             image = paste_kept(spec.image, image, spec.mask)
         return Rendered(image=image, timings=timings, prompt_tokens=prompt.tokens, truncated=prompt.truncated)
 
-    def _hints(self, spec: RenderSpec, plan: Plan) -> Hints | None:
+    def _hints(self, spec: RenderSpec, plan: Plan, *, tiled: bool) -> Hints | None:
         """What the control map adds to each step."""
         if spec.control is None:
             return None
         net = self._control(spec.control)
-        masked = None
-        mask = None
-        if spec.image is not None and spec.mask is not None:
+        mask = masked = None
+        if net.takes_mask and spec.image is not None and spec.mask is not None:
             pixels = decoder.to_pixels(spec.image)
-            hidden = decoder.to_mask(spec.mask, rows=pixels.shape[2], columns=pixels.shape[3])
-            masked = self._decoder.encode(pixels * (1 - hidden))
-            mask = decoder.to_mask(spec.mask, rows=masked.shape[2], columns=masked.shape[3]).to(self._device)
-        context = net.context(self._decoder.latents(spec.control.image), mask=mask, masked_latents=masked)
-        return net.prepare(context, plan, spec.control.scale)
+            mask = decoder.to_mask(spec.mask, rows=pixels.shape[2], columns=pixels.shape[3])
+            masked = self._decoder.encode(pixels * (1 - mask), tiled=tiled)
+            mask = mask.to(self._device)
+        map_latents = self._decoder.latents(spec.control.image, tiled=tiled)
+        return net.prepare(net.context(map_latents, mask=mask, masked_latents=masked), plan, spec.control.scale)
 
     def _control(self, wanted: Control) -> control.ControlNet:
         """The ControlNet that `wanted` names; the last one used stays loaded."""

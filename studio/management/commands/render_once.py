@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -97,7 +98,7 @@ class Command(BaseCommand):
             "loras": [{"name": lora.weights.name, "weight": lora.weight} for lora in spec.loras],
             "control": {"kind": spec.control.kind, "scale": spec.control.scale} if spec.control else None,
             "pixels": sha256(rendered.image.tobytes()).hexdigest(), "sha256": sha256(data).hexdigest(),
-            **renderer.provenance, "levers": renderer.levers.report(),
+            **renderer.provenance, "levers": dict(_lines(renderer.levers)),
             "timings": {"load": _ms(loaded - clock), **rendered.timings, "render": _ms(ended - loaded),
                         "encode": _ms(encoded - ended)},
         }
@@ -160,6 +161,11 @@ def _lora(text: str) -> Lora:
             Weights(Path(text).stem, Path(text)))
     except ValueError:  # a path with a colon
         return Lora(Weights(Path(text).stem, Path(text)))
+
+
+def _lines(levers: Any) -> Iterator[tuple[str, str]]:
+    for name, lever in levers:
+        yield name, f"{'used' if lever.used else 'not used'}: {lever.reason}"
 
 
 def _ms(seconds: float) -> float:
