@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from studio.checkpoint.adapters import ControlInfo, LoraInfo, inspect_controlnet, inspect_lora
 from studio.checkpoint.card import card_from
-from studio.checkpoint.checksum import checksum, checksum_file, checksum_files, hashed_files
+from studio.checkpoint.digests import checksum, checksum_file, checksum_files, hashed_files
 from studio.checkpoint.files import CONFIGS, verify_files
 from studio.checkpoint.folder import read_card, verify
 from studio.checkpoint.header import read_header, tensor_names

@@ -56,7 +56,7 @@ def verify(folder: Path, family: str = "", *, deep: bool = False) -> ModelCard:
     card = read_card(folder, family)
     shapes = component_shapes(folder)
     for name in WEIGHTED:
-        found = {}
+        found: dict[str, tuple[Path, Tensor]] = {}
         for path in weight_files(folder / name, _STEMS[name]):
             tensors = plain_header(path)
             for tensor in tensors.keys() & found.keys():
@@ -118,7 +118,7 @@ def weight_files(folder: Path, stem: str) -> list[Path]:
     files: dict[str, set[str]] = {}
     for name, file in listed.items():
         # A plain name: the index must not lead out of the folder.
-        if not isinstance(file, str) or Path(file).name != file or "\x00" in file:
+        if not isinstance(file, str) or not file or Path(file).name != file or "\x00" in file:
             raise wrong_value(index, name)
         files.setdefault(file, set()).add(name)
     for file, names in files.items():

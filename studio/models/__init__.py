@@ -11,9 +11,10 @@ from studio.models.reviews import Review
 
 from studio.models.quotas import QuotaAccount, QuotaEntry  # isort: skip
 from studio.models.activity import Activity  # isort: skip
+from studio.models.registry import ModelEntry, ModelKind, ModelLayout, ModelState, QualityReport
 from studio.models.workers import Worker
 
 __all__ = [
-    "Activity", "AdFormat", "Asset", "Campaign", "Membership", "QuotaAccount", "QuotaEntry",
-    "RenderBatch", "RenderJob", "Review", "Team", "User", "Worker",
+    "Activity", "AdFormat", "Asset", "Campaign", "Membership", "ModelEntry", "ModelKind", "ModelLayout",
+    "ModelState", "QualityReport", "QuotaAccount", "QuotaEntry", "RenderBatch", "RenderJob", "Review", "Team", "User", "Worker",
 ]

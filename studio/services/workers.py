@@ -21,10 +21,17 @@ def starting(name: str) -> None:
         "state": Worker.State.STARTING, "started_at": now, "seen_at": now, "job": None})
 
 
-def ready(name: str, *, device: str, model_name: str) -> None:
+def ready(name: str, *, device: str, model_name: str, model_sha256: str = "") -> None:
     """The model is loaded; jobs can come."""
     Worker.objects.filter(name=name).update(
-        state=Worker.State.IDLE, device=device[:120], model_name=model_name[:120], seen_at=timezone.now())
+        state=Worker.State.IDLE, device=device[:120], model_name=model_name[:120], model_sha256=model_sha256[:64],
+        seen_at=timezone.now())
+
+
+def loading(name: str) -> None:
+    """The process goes on with another model, and can't render until that is loaded."""
+    Worker.objects.filter(name=name).update(
+        state=Worker.State.STARTING, job=None, model_sha256="", seen_at=timezone.now())
 
 
 def busy(job: RenderJob) -> None:

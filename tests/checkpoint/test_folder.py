@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from studio import checkpoint
-from studio.checkpoint import checksum as checksums
+from studio.checkpoint import digests
 from studio.domain.errors import ModelUnusable
 from studio.domain.modelcard import ModelCard
 
@@ -221,13 +221,13 @@ def test_an_unchanged_model_is_not_read_again(folder: Path, tmp_path: Path, monk
     cache = tmp_path / "sums.json"
     first = checkpoint.checksum(folder, cache)
     read: list[Path] = []
-    digest = checksums._digest
+    digest = digests._digest
 
     def counted(path: Path) -> str:
         read.append(path)
         return digest(path)
 
-    monkeypatch.setattr(checksums, "_digest", counted)
+    monkeypatch.setattr(digests, "_digest", counted)
     assert checkpoint.checksum(folder, cache) == first and read == []
     os.utime(folder / VAE, ns=(1, 1))
     assert checkpoint.checksum(folder, cache) == first and read == [folder / VAE]

@@ -14,7 +14,6 @@ from transformers import Qwen3Config, Qwen3Model
 from studio import checkpoint
 from studio.checkpoint import shapes
 from studio.checkpoint.keys import KINDS
-from tests import tiny
 
 DEMO = Path(__file__).parents[2] / "models" / "z-image-demo"
 LISTS = {"transformer": shapes.transformer, "text_encoder": shapes.text_encoder, "vae": shapes.vae}
@@ -31,11 +30,6 @@ def built(part: str, fields: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 
 def listed(part: str, path: Path) -> dict[str, tuple[int, ...]]:
     return LISTS[part](shapes.Config(path, KINDS[part]))
-
-
-@pytest.fixture(scope="module")
-def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.build(tmp_path_factory.mktemp("model") / "tiny")
 
 
 @pytest.mark.parametrize("part", LISTS)
