@@ -16,5 +16,6 @@ from studio.models.workers import Worker
 
 __all__ = [
     "Activity", "AdFormat", "Asset", "Campaign", "Membership", "ModelEntry", "ModelKind", "ModelLayout",
-    "ModelState", "QualityReport", "QuotaAccount", "QuotaEntry", "RenderBatch", "RenderJob", "Review", "Team", "User", "Worker",
+    "ModelState", "QualityReport", "QuotaAccount", "QuotaEntry", "RenderBatch", "RenderJob", "Review", "Team",
+    "User", "Worker",
 ]
