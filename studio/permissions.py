@@ -29,10 +29,12 @@ GRANTS: dict[str, frozenset[Role]] = {
     "asset.review": _REVIEWERS,
     "quota.change": _ADMINS,
     "usage.view": _ADMINS,
+    "model.manage": _ADMINS,
 }
 
 MAKERS_REASON = _("Viewers can look, but not change anything. Ask an admin of the team for the marketer role.")
 ADMINS_REASON = _("Only admins of the team can do this.")
+SHARED_REASON = _("All teams render with the same models: only an admin of every team can change them.")
 _REASONS: dict[frozenset[Role], str] = {
     _MAKERS: MAKERS_REASON,
     _REVIEWERS: _("Only reviewers and admins can decide on pictures."),
@@ -79,6 +81,22 @@ def decide(user: User | AnonymousUser, verb: str, subject: Subject) -> Decision:
 
 def _may_cancel(user: User, job: RenderJob) -> bool:
     return user.is_superuser or user.roles.get(job.team_id) in _REVIEWERS or job.batch.requested_by_id == user.pk
+
+
+def decide_for_all(user: User | AnonymousUser, verb: str) -> Decision:
+    """Decide on what all teams share: `user`'s role must grant `verb` in every one of them."""
+    if not user.is_authenticated:
+        return Decision(False, _("Sign in first."))
+    if user.is_superuser or set(Team.objects.values_list("pk", flat=True)) <= set(teams_with(user, verb)) != set():
+        return ALLOWED
+    return Decision(False, SHARED_REASON)
+
+
+def require_for_all(user: User | AnonymousUser, verb: str) -> None:
+    """Raise Forbidden with the reason unless `decide_for_all` allows it."""
+    decision = decide_for_all(user, verb)
+    if not decision:
+        raise Forbidden(decision.reason)
 
 
 def require(user: User | AnonymousUser, verb: str, subject: Subject) -> None:

@@ -17,11 +17,13 @@ log = structlog.get_logger(__name__)
 _TEMPLATE = "<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"
 
 
-def count(file: Path, prompt: str) -> int | None:
+def count(file: Path | None, prompt: str) -> int | None:
     """Tokens of `prompt` with the template around it, before anything is cut off; as the engine counts.
 
-    `file` is the model's `tokenizer.json`. None when it is missing or can't be read.
+    `file` is the model's `tokenizer.json`. None when there is none, or it can't be read.
     """
+    if file is None:
+        return None
     try:
         tokenizer = _read(file, file.stat().st_mtime_ns)
     except OSError:

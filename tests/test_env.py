@@ -15,7 +15,8 @@ READERS: dict[str, Any] = {
     "flag": lambda: env.flag("X", False), "number": lambda: env.number("X", 1, low=0, high=9),
     "choice": lambda: env.choice("X", "a", ("a", "b")), "url": lambda: env.url("X", "", ("redis", "unix")),
     "origins": lambda: env.origins("X"), "time_zone": lambda: env.time_zone("X", "Asia/Shanghai"),
-    "short": lambda: env.short("X", "worker", longest=8),
+    "short": lambda: env.short("X", "worker", longest=8), "sizes": lambda: env.sizes("X"),
+    "some_of": lambda: env.some_of("X", ("compile", "graphs")),
     "database": lambda: env.database("X", Path("studio.sqlite3")), "secret": lambda: env.secret("X", Path("key")),
 }
 
@@ -26,6 +27,7 @@ READERS: dict[str, Any] = {
     ("origins", "studio.example.com"), ("origins", "https://a.example, ftp://b.example"),
     ("origins", "https://a.example/path"), ("time_zone", "Mars/Phobos"), ("time_zone", "../../etc/passwd"),
     ("time_zone", "Asia"), ("short", "x" * 9), ("secret", "short"),
+    ("sizes", "1024"), ("sizes", "1024x1024,axb"), ("sizes", "99999x16"), ("some_of", "speed"),
     ("database", "mysql://host/name"), ("database", "postgres://host"), ("database", "postgres://host:x/name"),
 ])
 def test_nonsense_is_refused_with_the_variables_name(
@@ -49,6 +51,10 @@ def test_what_makes_sense_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert env.origins("X") == ["https://a.example", "http://b.example:8000"]
     monkeypatch.setenv("X", "Europe/Berlin")
     assert env.time_zone("X", "UTC") == "Europe/Berlin"
+    monkeypatch.setenv("X", "1024x768, 512x512")
+    assert env.sizes("X") == ((1024, 768), (512, 512))
+    monkeypatch.setenv("X", "graphs,compile")
+    assert env.some_of("X", ("compile", "graphs")) == {"compile", "graphs"}
     monkeypatch.setenv("X", "unix:///var/run/redis.sock")
     assert env.url("X", "", ("unix",)) == "unix:///var/run/redis.sock"
 

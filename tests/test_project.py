@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 READERS = {
-    "text", "short", "flag", "number", "choice", "names", "origins", "path", "time_zone", "url", "database", "secret"}
+    "text", "short", "flag", "number", "choice", "names", "origins", "path", "time_zone", "url", "database", "secret",
+    "sizes", "some_of"}
 
 
 def _variables() -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -50,6 +51,26 @@ def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
 def names(name: str, default: str = "") -> list[str]:
     """A comma-separated list."""
     return [part.strip() for part in text(name, default).split(",") if part.strip()]
+
+
+def some_of(name: str, allowed: Iterable[str]) -> frozenset[str]:
+    """A comma-separated list of names out of `allowed`. Raises ImproperlyConfigured for another."""
+    found = frozenset(names(name))
+    if not found <= frozenset(allowed):
+        raise ImproperlyConfigured(
+            f"{name}={', '.join(sorted(found))!r}: use a comma-separated list of {', '.join(allowed)}")
+    return found
+
+
+def sizes(name: str) -> tuple[tuple[int, int], ...]:
+    """A comma-separated list of sizes in pixels such as 1024x768. Raises ImproperlyConfigured otherwise."""
+    found = []
+    for part in names(name):
+        size = re.fullmatch(r"(\d{2,4})x(\d{2,4})", part)
+        if not size:
+            raise ImproperlyConfigured(f"{name}={part!r}: write sizes as 1024x1024, with commas between them")
+        found.append((int(size[1]), int(size[2])))
+    return tuple(found)
 
 
 def path(name: str, default: Path) -> Path:

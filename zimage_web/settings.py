@@ -9,6 +9,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+from studio.domain.engine import LEVERS, PRECISIONS
 from zimage_web import env, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -98,6 +99,15 @@ if STORAGE == "s3":
 # --- renders --------------------------------------------------------------------------------
 MODEL_DIR = env.path("MODEL_DIR", BASE_DIR / "models" / "z-image-demo")
 MODEL_DEVICE = env.choice("MODEL_DEVICE", "auto", ("auto", "cpu", "cuda"))
+# Named in the environment, the folder is used whatever the registry says.
+MODEL_DIR_IS_SET = bool(env.text("MODEL_DIR"))
+MODELS_DIR = env.path("MODELS_DIR", VAR_DIR / "models")
+MODEL_HUB = env.choice("MODEL_HUB", "huggingface", ("huggingface", "modelscope"))
+MODEL_PRECISION = env.choice("MODEL_PRECISION", "auto", ("auto", *PRECISIONS))
+MODEL_RESERVE_GB = env.number("MODEL_RESERVE_GB", 2, low=0, high=1000)
+LEVERS_OFF = env.some_of("LEVERS_OFF", LEVERS)
+PREWARM = env.sizes("PREWARM")
+COMPILE_CACHE = env.path("COMPILE_CACHE", VAR_DIR / "compiled")
 MODEL_THREADS = env.number("MODEL_THREADS", 0, low=0, high=256)
 RENDERER = "studio.render.zimage.ZImageRenderer"
 WORKER_NAME = env.short("WORKER_NAME", "worker-1", longest=80)

@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
     """New rows, new columns, and their rules."""
 
     dependencies = [
-        ('studio', '0004_worker_pace'),
+        ('studio', '0005_registry'),
     ]
 
     operations = [

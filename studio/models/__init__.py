@@ -12,9 +12,11 @@ from studio.models.reviews import Review
 
 from studio.models.quotas import QuotaAccount, QuotaEntry  # isort: skip
 from studio.models.activity import Activity  # isort: skip
+from studio.models.registry import ModelEntry, ModelKind, ModelLayout, ModelState, QualityReport
 from studio.models.workers import Worker
 
 __all__ = [
-    "Activity", "AdFormat", "Asset", "Campaign", "Membership", "QuotaAccount", "QuotaEntry",
-    "RenderBatch", "RenderInput", "RenderJob", "Review", "Team", "User", "Worker",
+    "Activity", "AdFormat", "Asset", "Campaign", "Membership", "ModelEntry", "ModelKind", "ModelLayout",
+    "ModelState", "QualityReport", "QuotaAccount", "QuotaEntry", "RenderBatch", "RenderInput", "RenderJob", "Review",
+    "Team", "User", "Worker",
 ]

@@ -51,6 +51,8 @@ class Worker(models.Model):
     device = models.CharField(max_length=120, blank=True)
     model_name = models.CharField(max_length=120, blank=True)
     provenance = models.JSONField(default=dict)
+    #: Checksum of the model it has loaded; empty when that is not known.
+    model_sha256 = models.CharField(max_length=64, blank=True)
     pictures = models.PositiveIntegerField(default=0)
     mean_ms = models.FloatField(default=0)
     step_ms = models.FloatField(default=0)

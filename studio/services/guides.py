@@ -17,7 +17,7 @@ from studio.domain.modelcard import ModelCard
 from studio.domain.spec import RenderRequest, RenderSpec
 from studio.models import RenderInput, RenderJob
 from studio.placing import Picture
-from studio.services import inputs
+from studio.services import inputs, models
 
 #: px of the longer side of a preview of edges; the worker finds them at the render size.
 PREVIEW_SIDE = 1024
@@ -28,15 +28,16 @@ MISSING = _("The picture that this render starts from is no longer stored. Uploa
 NO_GUIDANCE = _("This model renders without guidance. Set guidance to 0.")
 
 
-# --- what is installed: the model registry fills these two ------------------------------------------
+# --- what is installed ------------------------------------------------------------------------------
 def installed_loras() -> dict[str, Weights]:
     """The LoRAs that can be chosen, by name."""
-    return {}
+    return {entry.name: models.weights_of(entry) for entry in models.usable_loras()}
 
 
 def installed_control() -> Weights | None:
-    """The ControlNet, if there is one."""
-    return None
+    """The ControlNet, if there is one; of several the one added last."""
+    entry = models.usable_controlnets().order_by("-added_at").first()
+    return models.weights_of(entry) if entry else None
 
 
 def lora_names() -> list[str]:

@@ -22,11 +22,13 @@ def starting(name: str) -> None:
         "state": Worker.State.STARTING, "started_at": now, "seen_at": now, "job": None})
 
 
-def ready(name: str, *, device: str, model_name: str, provenance: dict[str, str] | None = None) -> None:
+def ready(
+    name: str, *, device: str, model_name: str, model_sha256: str = "", provenance: dict[str, str] | None = None,
+) -> None:
     """The model is loaded; jobs can come. `provenance`: the renderer's."""
     Worker.objects.filter(name=name).update(
-        state=Worker.State.IDLE, device=device[:120], model_name=model_name[:120], provenance=provenance or {},
-        seen_at=timezone.now())
+        state=Worker.State.IDLE, device=device[:120], model_name=model_name[:120], model_sha256=model_sha256[:64],
+        provenance=provenance or {}, seen_at=timezone.now())
 
 
 def provenance() -> dict[str, str]:
@@ -34,6 +36,12 @@ def provenance() -> dict[str, str]:
     known = Worker.objects.exclude(provenance={})
     found = known.ready().order_by("name").first() or known.order_by("-seen_at").first()
     return dict(found.provenance) if found else {}
+
+
+def loading(name: str) -> None:
+    """The process goes on with another model, and can't render until that is loaded."""
+    Worker.objects.filter(name=name).update(
+        state=Worker.State.STARTING, job=None, model_sha256="", seen_at=timezone.now())
 
 
 def busy(job: RenderJob) -> None:

@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+import time
 from pathlib import Path
 
-from django.conf import settings
-
-from studio import checkpoint
+from studio.domain.engine import ModelFiles
 from studio.domain.errors import ModelUnusable
 from studio.domain.modelcard import ModelCard
+from studio.services import models
+
+#: For this long (seconds) a page may show the card of the model before.
+FRESH = 2.0
+_known: tuple[float, ModelFiles] | None = None
 
 
-@lru_cache(maxsize=1)
-def _read() -> ModelCard:
-    return checkpoint.read_card(settings.MODEL_DIR)
+def _read() -> ModelFiles:
+    global _known
+    known = _known
+    if known and time.monotonic() - known[0] < FRESH:
+        return known[1]
+    found = models.current()
+    _known = time.monotonic(), found
+    return found
+
+
+def forget() -> None:
+    """Look again at the next question: this process has just changed something."""
+    global _known
+    _known = None
 
 
 def card() -> ModelCard | None:
-    """The configured model's card; None while its folder can't be used."""
+    """The card of the model the studio renders with; None while it can't be used."""
     try:
-        return _read()
+        return _read().card
     except ModelUnusable:
         return None
 
 
 def required_card() -> ModelCard:
-    """The configured model's card. Raises ModelUnusable while its folder can't be used."""
-    return _read()
+    """The card of the model the studio renders with. Raises ModelUnusable while it can't be used."""
+    return _read().card
 
 
-def tokenizer_file() -> Path:
-    """The configured model's `tokenizer.json`; it may be missing."""
-    return Path(settings.MODEL_DIR) / "tokenizer" / "tokenizer.json"
+def tokenizer_file() -> Path | None:
+    """The model's `tokenizer.json`, which may be missing; None while the model can't be used."""
+    try:
+        return _read().tokenizer_folder / "tokenizer.json"
+    except ModelUnusable:
+        return None

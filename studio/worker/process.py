@@ -6,6 +6,7 @@ loads it, so the upkeep worker and the web never import torch.
 
 from __future__ import annotations
 
+import gc
 import threading
 from contextlib import suppress
 from typing import Any
@@ -18,11 +19,13 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 from django.utils.module_loading import import_string
 
-from studio import checkpoint, queue
+from studio import queue
+from studio.domain.errors import ModelUnusable
 from studio.domain.spec import Renderer
 from studio.domain.states import JobStatus
 from studio.models import RenderJob
-from studio.services import rendering, upkeep, workers
+from studio.services import models, rendering, upkeep, workers
+from studio.services.models import Chosen
 from studio.worker.finisher import Finisher
 
 log = structlog.get_logger(__name__)
@@ -31,30 +34,71 @@ log = structlog.get_logger(__name__)
 BEAT_SECONDS = min(5.0, settings.LEASE_SECONDS / 4)
 
 _renderer: Renderer | None = None
+#: What `_renderer` was loaded for.
+_loaded: Chosen | None = None
 _stop = threading.Event()
 
 
-def load_renderer() -> Renderer:
-    """Check the model folder, load it and render once. Raises ModelUnusable."""
-    card = checkpoint.verify(settings.MODEL_DIR)
-    checksum = checkpoint.checksum(settings.MODEL_DIR, settings.VAR_DIR / "checksums.json")
-    renderer = import_string(settings.RENDERER)(
-        settings.MODEL_DIR, device=settings.MODEL_DEVICE, threads=settings.MODEL_THREADS, checksum=checksum,
-        name=card.name, max_tokens=card.max_tokens)
-    renderer.warm_up()
-    log.info("worker.model_ready", model=card.name, device=renderer.provenance["device"])
-    return renderer  # type: ignore[no-any-return]  # import_string returns Any
+def load_renderer(choice: Chosen) -> Renderer:
+    """Check the chosen model's files, load them and render once. Raises ModelUnusable."""
+    try:
+        files = models.checked(choice)
+        renderer: Renderer = import_string(settings.RENDERER)(files, models.options(choice.precision))
+        renderer.warm_up()  # type: ignore[attr-defined]  # every engine has it; the services need not know
+    except ModelUnusable as error:
+        models.failed(choice, error)
+        raise
+    models.loaded(choice)
+    log.info("worker.model_ready", model=files.card.name, checksum=files.checksum[:12], precision=choice.precision,
+             device=renderer.provenance["device"])
+    return renderer
 
 
 def render_all() -> None:
-    """Render queued jobs one after the other until none is left or Celery was asked to stop."""
-    assert _renderer is not None, "only a worker that consumes the render queue renders"
+    """Render queued jobs one after the other until none is left or Celery was asked to stop.
+
+    Between two jobs the model is changed when another one was activated, and the checks that people asked
+    for are made.
+    """
     with Finisher() as finisher:
-        while celery_state.should_stop is None and rendering.run_next(
-                _renderer, settings.WORKER_NAME, finisher.later):
+        while celery_state.should_stop is None and _follow() and (
+                models.run_checks() or rendering.run_next(_ready(), settings.WORKER_NAME, finisher.later)):
             pass
     if celery_state.should_stop is not None and RenderJob.objects.filter(status=JobStatus.QUEUED).exists():
         queue.wake()  # what this process leaves, another may take at once
+
+
+def _ready() -> Renderer:
+    assert _renderer is not None, "only a worker that consumes the render queue renders"
+    return _renderer
+
+
+def _follow() -> bool:
+    """Load the chosen model unless it is the loaded one. False: it can't be loaded, and the process will end."""
+    global _renderer, _loaded
+    choice = models.chosen()
+    if choice == _loaded:
+        return True
+    log.info("worker.model_changes", entry=choice.entry, checksum=choice.sha256[:12], precision=choice.precision)
+    workers.loading(settings.WORKER_NAME)
+    _renderer = _loaded = None
+    gc.collect()  # two models at once may not fit
+    try:
+        _renderer, _loaded = load_renderer(choice), choice
+    except Exception as error:
+        # Without a model nothing is rendered. The supervisor starts the process again, and it looks again.
+        log.exception("worker.cannot_change", reason=str(error))
+        celery_state.should_stop = 1
+        return False
+    _report()
+    return True
+
+
+def _report() -> None:
+    """The model is loaded: say which."""
+    found = _ready().provenance
+    workers.ready(settings.WORKER_NAME, device=found["device"], model_name=found["model"],
+                  model_sha256=found.get("checksum", ""), provenance=found)
 
 
 def heartbeat() -> None:
@@ -77,7 +121,7 @@ def renders(worker: Any) -> bool:
 @signals.celeryd_after_setup.connect
 def start(sender: str, instance: Any, **kwargs: object) -> None:
     """Load the model before the first message is taken."""
-    global _renderer
+    global _renderer, _loaded
     if not renders(instance):
         return
     try:
@@ -85,7 +129,8 @@ def start(sender: str, instance: Any, **kwargs: object) -> None:
         # What the predecessor of this name held is free at once, while the model still loads here.
         upkeep.take_back(worker=settings.WORKER_NAME)
         threading.Thread(target=heartbeat, name="heartbeat", daemon=True).start()
-        _renderer = load_renderer()
+        choice = models.chosen()
+        _renderer, _loaded = load_renderer(choice), choice
     except Exception as error:
         # Celery only logs what a signal handler raises, and would then take jobs without a model.
         log.exception("worker.cannot_start", reason=str(error))
@@ -99,14 +144,13 @@ def ready(sender: Any, **kwargs: object) -> None:
     """Report, and look for work."""
     if _renderer is None:
         return
-    workers.ready(
-        settings.WORKER_NAME, device=_renderer.provenance["device"], model_name=_renderer.provenance["model"])
+    _report()
     queue.wake()
 
 
 @signals.worker_shutdown.connect
 def stop(sender: Any, **kwargs: object) -> None:
     """Say goodbye."""
-    if _renderer is not None:
+    if _renderer is not None or celery_state.should_stop == 1:  # 1: this process gave up in `_follow`
         _stop.set()
         workers.stopped(settings.WORKER_NAME)

@@ -14,11 +14,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 from django.utils import timezone
 
-from studio import checkpoint
 from studio.domain.roles import Role
 from studio.domain.spec import RenderRequest, Target
 from studio.models import AdFormat, Campaign, Team, User
-from studio.services import accounts, campaigns, renders
+from studio.services import accounts, campaigns, models, renders
 
 #: (role, address, name, interface language)
 PEOPLE = (
@@ -94,7 +93,7 @@ def _campaign(plan: dict[str, Any], team: Team, owner: User) -> Campaign:
 
 def _first_pictures(plan: dict[str, Any], campaign: Campaign, owner: User) -> None:
     """Real renders through the real path; the worker draws them when it is up."""
-    card = checkpoint.read_card(settings.MODEL_DIR)
+    card = models.current().card
     for zh, en, key, seed in plan["prompts"]:
         preset = AdFormat.objects.get(key=key)
         renders.request_render(

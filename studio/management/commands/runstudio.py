@@ -19,7 +19,7 @@ from django.db.migrations.executor import MigrationExecutor
 from studio import checkpoint
 from studio.domain.errors import ModelUnusable
 from studio.models import Worker
-from studio.services import workers
+from studio.services import models, workers
 from studio.supervisor import checks, redis
 from studio.supervisor.checks import HOST, Refused
 from studio.supervisor.child import Program
@@ -49,12 +49,13 @@ class Command(BaseCommand):
         with ExitStack() as held:
             held.enter_context(checks.only_one(var / "run" / "lock"))
             checks.port_is_free(port)
+            programs = self._programs(held, port)
             try:
-                checkpoint.verify(settings.MODEL_DIR)
+                if settings.MODEL_DIR_IS_SET:  # no need to make a database for that
+                    checkpoint.verify(settings.MODEL_DIR)
+                self._prepare(port)
             except ModelUnusable as error:
                 raise Refused(f"{error} {error.hint}".strip()) from None
-            programs = self._programs(held, port)
-            self._prepare(port)
             return Supervisor(
                 programs, say=self._say, is_ready=lambda: _is_ready(port), on_ready=lambda: self._welcome(port)).run()
 
@@ -67,6 +68,8 @@ class Command(BaseCommand):
             executor = MigrationExecutor(connection)
             if executor.migration_plan(executor.loader.graph.leaf_nodes()):
                 call_command("migrate", interactive=False, verbosity=0)
+            if models.active() is None:  # an active one that can't be used is shown on the models page
+                checkpoint.verify(settings.MODEL_DIR)
             call_command("bootstrap", url=f"http://{HOST}:{port}", verbosity=0)
             # A studio that was killed could not say goodbye; its worker must not count as ready.
             workers.stopped(settings.WORKER_NAME)

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from studio import checkpoint
+from studio.checkpoint import digests
 from studio.domain.errors import ModelUnusable
 from studio.domain.modelcard import ModelCard
 
-DEMO = Path(__file__).parents[1] / "models" / "z-image-demo"
+DEMO = Path(__file__).parents[2] / "models" / "z-image-demo"
 VAE = "vae/diffusion_pytorch_model.safetensors"
 
 
@@ -127,21 +129,82 @@ def weights(path: Path, *names: str) -> None:
     path.write_bytes(struct.pack("<Q", len(header)) + header)
 
 
-def test_scaled_fp8_weights_are_refused(folder: Path) -> None:
-    weights(folder / VAE, "decoder.conv.weight", "decoder.conv.scale_weight")
-    with pytest.raises(ModelUnusable, match="scaled fp8"):
+@pytest.mark.parametrize("name", ["decoder.conv.scale_weight", "x.weight_scale", "x.scale_input", "a.comfy_quant"])
+def test_scaled_weights_are_refused(folder: Path, name: str) -> None:
+    weights(folder / VAE, "decoder.conv.weight", name)
+    with pytest.raises(ModelUnusable, match=rf"{VAE} holds quantised weights, such as {name}"):
         checkpoint.verify(folder)
 
 
 def test_a_missing_shard_and_a_missing_tensor_are_named(folder: Path) -> None:
     weights(folder / "vae" / "a-00001.safetensors", "one")
-    index = folder / "vae" / "x.safetensors.index.json"
+    index = folder / "vae" / "diffusion_pytorch_model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"one": "a-00001.safetensors", "two": "a-00002.safetensors"}}))
     with pytest.raises(ModelUnusable, match=r"a-00002\.safetensors is missing"):
         checkpoint.verify(folder)
     index.write_text(json.dumps({"weight_map": {"two": "a-00001.safetensors"}}))
     with pytest.raises(ModelUnusable, match="lacks the tensor two"):
         checkpoint.verify(folder)
+
+
+@pytest.mark.parametrize("file", ["../vae/a.safetensors", "/etc/passwd", "", 3, "a\x00.safetensors"])
+def test_an_index_does_not_lead_out_of_its_folder(folder: Path, file: object) -> None:
+    index = folder / "vae" / "diffusion_pytorch_model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"one": file}}))
+    with pytest.raises(ModelUnusable, match=r"index.json: “one” has a value"):
+        checkpoint.verify(folder)
+
+
+def test_shards_are_one_model(folder: Path) -> None:
+    whole = folder / VAE
+    tensors = load_file(whole)
+    names = sorted(tensors)
+    shards = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
+    for file, held in shards.items():
+        save_file({name: tensors[name] for name in held}, folder / "vae" / file)
+    (folder / "vae" / "diffusion_pytorch_model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {name: file for file, held in shards.items() for name in held}}))
+    whole.unlink()
+    assert checkpoint.verify(folder, deep=True).demo
+    save_file(tensors, folder / "vae" / "b.safetensors")
+    with pytest.raises(ModelUnusable, match=r"b\.safetensors lists the tensor .* twice"):
+        checkpoint.verify(folder)
+
+
+@pytest.mark.parametrize(("part", "field", "value"), [
+    ("transformer", "dim", 3840), ("transformer", "n_layers", 10**9), ("transformer", "n_layers", "6"),
+    ("transformer", "siglip_feat_dim", 1152), ("transformer", "_class_name", "UNet2DConditionModel"),
+    ("transformer", "axes_dims", [1]), ("vae", "down_block_types", ["AttnDownEncoderBlock2D"] * 5),
+    ("vae", "latent_channels", 16), ("text_encoder", "architectures", ["T5EncoderModel"]),
+    ("text_encoder", "head_dim", 0), ("vae", "block_out_channels", []), ("vae", "use_quant_conv", "no"),
+    ("transformer", "cap_feat_dim", 191),
+])
+def test_a_configuration_that_makes_no_sense_is_named(folder: Path, part: str, field: str, value: object) -> None:
+    edit(folder / part / "config.json", **{field: value})
+    with pytest.raises(ModelUnusable, match=r"config\.json: “\w+” has a value that can't be used"):
+        checkpoint.verify(folder)
+
+
+@pytest.mark.parametrize(("part", "field", "value", "message"), [
+    ("transformer", "n_layers", 7, r"transformer lacks the tensor layers\.6\."),
+    ("transformer", "n_layers", 5, r"holds the tensor layers\.5\..*, which a ZImageTransformer2DModel"),
+    ("text_encoder", "intermediate_size", 300, r"gate_proj.weight has the shape 512 × 192; a Qwen3Model .* 300 × 192"),
+    ("vae", "mid_block_add_attention", True, r"lacks the tensor encoder\.mid_block\.attentions"),
+])
+def test_another_architecture_is_named(folder: Path, part: str, field: str, value: object, message: str) -> None:
+    edit(folder / part / "config.json", **{field: value})
+    with pytest.raises(ModelUnusable, match=message):
+        checkpoint.verify(folder)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_no_numbers_are_found_by_a_deep_look(folder: Path, value: float) -> None:
+    tensors = load_file(folder / VAE)
+    tensors["decoder.conv_out.bias"][1] = value
+    save_file(tensors, folder / VAE)
+    checkpoint.verify(folder)
+    with pytest.raises(ModelUnusable, match=rf"{VAE}: the tensor decoder.conv_out.bias holds a value"):
+        checkpoint.verify(folder, deep=True)
 
 
 def test_the_checksum_follows_the_weights_and_not_the_card(folder: Path, tmp_path: Path) -> None:
@@ -158,13 +221,13 @@ def test_an_unchanged_model_is_not_read_again(folder: Path, tmp_path: Path, monk
     cache = tmp_path / "sums.json"
     first = checkpoint.checksum(folder, cache)
     read: list[Path] = []
-    digest = checkpoint._digest
+    digest = digests._digest
 
     def counted(path: Path) -> str:
         read.append(path)
         return digest(path)
 
-    monkeypatch.setattr(checkpoint, "_digest", counted)
+    monkeypatch.setattr(digests, "_digest", counted)
     assert checkpoint.checksum(folder, cache) == first and read == []
     os.utime(folder / VAE, ns=(1, 1))
     assert checkpoint.checksum(folder, cache) == first and read == [folder / VAE]
