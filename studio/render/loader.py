@@ -41,9 +41,12 @@ class Parts:
     scheduler: FlowMatchEulerDiscreteScheduler
 
 
-def load(files: ModelFiles, device: torch.device, dtype: torch.dtype) -> Parts:
+def load(
+    files: ModelFiles, device: torch.device, dtype: torch.dtype, *, text_encoder_device: torch.device | None = None,
+) -> Parts:
     """The model in `files`, every tensor on `device` in `dtype`, whatever its format on disk.
 
+    The text encoder goes to `text_encoder_device` instead, if one is given, and takes no room on `device`.
     Reads local safetensors files only, one tensor at a time: no more than one copy of the weights
     is held. Raises ModelUnusable, naming the file and the tensor, for one that is missing, left
     over, of another shape, quantised or not finite; ValueError for fp16, in which Z-Image overflows.
@@ -56,7 +59,8 @@ def load(files: ModelFiles, device: torch.device, dtype: torch.dtype) -> Parts:
     scheduler = _configured(root / "scheduler" / "scheduler_config.json", _scheduler)
     tokenizer = _tokenizer(files.tokenizer_folder)
 
-    def component(name: str, single: Path | None, make: Callable[[Path], Any], rename: Callable[[Any], Any]) -> Any:
+    def component(name: str, single: Path | None, make: Callable[[Path], Any], rename: Callable[[Any], Any],
+                  target: torch.device = device) -> Any:
         module: nn.Module = _configured(root / name / "config.json", make)
         if files.folder:
             where, paths = files.folder / name, tensors.files_in(files.folder / name)
@@ -64,13 +68,13 @@ def load(files: ModelFiles, device: torch.device, dtype: torch.dtype) -> Parts:
             assert single is not None, "each component has its file"
             where, paths = single, [single]
         found = tensors.placed(tensors.listed(*paths), rename(module))
-        tensors.fill(module, found, where, device, dtype)
-        return module.to(device)  # buffers that are computed, not stored
+        tensors.fill(module, found, where, target, dtype)
+        return module.to(target)  # buffers that are computed, not stored
 
     return Parts(
         transformer=component("transformer", files.transformer, _transformer, lambda _module: keys.transformer),
         text_encoder=component("text_encoder", files.text_encoder, partial(_text_encoder, dtype=dtype),
-                               lambda _module: keys.text_encoder),
+                               lambda _module: keys.text_encoder, text_encoder_device or device),
         vae=component("vae", files.vae, _vae,
                       lambda module: partial(keys.vae, levels=len(module.config.up_block_types))),
         tokenizer=tokenizer, scheduler=scheduler,
