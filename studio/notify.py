@@ -67,7 +67,7 @@ def job_event(job: RenderJob, *, status: str, step: int, preview: bytes = b"") -
     """The event of a job's state or step. `preview` is a small WebP."""
     event = JobEvent(
         type="job.step" if step and status == "running" else "job.changed", job=str(job.pk), batch=job.batch_id,
-        status=status, attempt=job.attempts, step=step, steps=job.batch.steps, sent=time.time())
+        status=status, attempt=job.attempts, step=step, steps=job.batch.run_steps, sent=time.time())
     if preview:
         event["preview"] = "data:image/webp;base64," + b64encode(preview).decode("ascii")
     return event

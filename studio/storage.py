@@ -71,6 +71,11 @@ def asset_key(job_id: UUID, sha256: str, ext: str) -> str:
     return f"assets/{job_id}/{sha256}.{ext}"
 
 
+def input_key(team_id: int, sha256: str) -> str:
+    """The key of a picture that people of a team brought, from the SHA-256 (hex) of its PNG."""
+    return f"inputs/{team_id}/{sha256}.png"
+
+
 def job_of(key: str) -> UUID | None:
     """The job whose file has this key; None when it is not a key that `asset_key` makes."""
     try:
@@ -101,6 +106,12 @@ def open_file(key: str) -> File[bytes]:
         if bucket := _bucket():
             return ContentFile(bucket.get(key))
         return storages["default"].open(key, "rb")
+
+
+def exists(key: str) -> bool:
+    """Whether a file has this key. Raises StorageError when the storage is away."""
+    with _translated():
+        return storages["default"].exists(key)
 
 
 def delete(key: str) -> None:

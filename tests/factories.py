@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,6 +12,7 @@ from uuid import uuid4
 import factory
 from django.utils import timezone
 from factory.django import DjangoModelFactory
+from PIL import Image
 
 from studio.domain.formats import read_presets
 from studio.domain.modelcard import ModelCard
@@ -25,6 +27,7 @@ from studio.models import (
     QuotaAccount,
     QuotaEntry,
     RenderBatch,
+    RenderInput,
     RenderJob,
     Review,
     Team,
@@ -152,6 +155,32 @@ def asset(
         outcome = ReviewStatus(str(status))
         review(made, status=outcome, decided_by=UserFactory.create(), decided_at=timezone.now(), comment="Looks.")
     return made
+
+
+def render_input(campaign: Campaign, **fields: Any) -> RenderInput:
+    """A row of a picture to start from; its file is not stored."""
+    digest = fields.get("sha256") or sha256(uuid4().bytes).hexdigest()
+    return RenderInput.objects.create(**({
+        "campaign": campaign, "team": campaign.team, "uploaded_by": campaign.created_by, "role": "image",
+        "file_key": f"inputs/{campaign.team_id}/{digest}.png", "sha256": digest, "width": 64, "height": 64,
+        "size_bytes": 100, "used_at": timezone.now()} | fields))
+
+
+def picture(mode: str = "RGB", size: tuple[int, int] = (64, 48), *, kind: str = "PNG", **options: Any) -> bytes:
+    """A file of a picture whose pixels all differ a little."""
+    image = Image.linear_gradient("L").resize(size).rotate(30)
+    out = BytesIO()
+    image.convert(mode).save(out, kind, **options)
+    return out.getvalue()
+
+
+def mask(size: tuple[int, int] = (64, 48), box: tuple[int, int, int, int] = (16, 8, 40, 32)) -> bytes:
+    """A file of a mask: `box` (left, top, right, bottom) is painted anew."""
+    image = Image.new("L", size, 0)
+    image.paste(255, box)
+    out = BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
 
 
 RECIPE: dict[str, Any] = {

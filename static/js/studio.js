@@ -2,9 +2,14 @@
 import { watch as batches } from "./batches.js";
 import { watch as composer } from "./composer.js";
 import { watch as frames } from "./frames.js";
+import { watch as inputs } from "./inputs.js";
+import { watch as mask } from "./mask.js";
+import { watch as tokens } from "./tokens.js";
 
 // What a person types or has opened is theirs: a fragment from the server does not take it away.
 Idiomorph.defaults.ignoreActiveValue = true;
-Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name === "open" && node.matches("details, dialog"));
+Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
+  !(name === "open" && node.matches("details, dialog")) && !(name === "hidden" && node.matches("[data-mask]"));
+Idiomorph.defaults.callbacks.beforeNodeMorphed = (node) => !node.matches?.("[data-keep]"); // what is painted
 
-for (const watch of [frames, batches, composer]) watch();
+for (const watch of [frames, batches, composer, inputs, mask, tokens]) watch();

@@ -14,7 +14,7 @@ GATED = frozenset({"fp8", "int8", "int8wo"})
 #: Name -> what it does. Each can be switched off with LEVERS_OFF; the engine says why it left one out.
 LEVERS = {
     "prompt_cache": "keeps the embeddings of the last prompts; exact",
-    "real_tokens": "runs the text encoder on the prompt's own tokens, not on padding, and without its unused last layer",
+    "real_tokens": "runs the text encoder on the prompt's own tokens alone, without its unused last layer",
     "attention": "times the attention kernels at start and takes the fastest exact one",
     "compile": "compiles the transformer's blocks once for all sizes, and keeps the result on disk",
     "vae": "decodes with a compiled decoder and cheaper mid-block attention",

@@ -37,6 +37,17 @@ class ControlKind(StrEnum):
     MLSD = "mlsd"
 
 
+class InputRole(StrEnum):
+    """What an uploaded picture is for."""
+
+    IMAGE = "image"
+    """What a render starts from."""
+    MASK = "mask"
+    """Where it is painted anew: white."""
+    CONTROL = "control"
+    """A control map, or the picture whose edges become one."""
+
+
 STRENGTH, CONTROL_SCALE, LORA_WEIGHT = 0.6, 0.75, 1.0
 MIN_STRENGTH = 0.01
 MAX_CONTROL_SCALE = 2.0

@@ -12,15 +12,19 @@ from studio.domain.i18n import gettext_noop as _
 MAX_PROMPT_CHARS = 2000
 
 # A chat-template token typed by a person would become a control token of the text encoder.
-_CONTROL_TOKEN = re.compile(r"<\|[a-z_]{1,32}\|>", re.IGNORECASE)
+_CONTROL_TOKEN = re.compile(r"<\|[a-z0-9_]{1,32}\|>", re.IGNORECASE)
+# What is to be written in the picture: left as typed, so that the model is asked for these very characters.
+_QUOTED = re.compile(r"(“[^”]*”|\"[^\"]*\"|「[^」]*」|『[^』]*』|‘[^’]*’)")
 _KEEP = {"\n", "\t"}
 
 
 def clean_prompt(text: str, *, field: str) -> str:
     """Return `text` fit for the text encoder: NFC, one kind of line break, no outer blanks.
 
-    Raises Invalid (with `field`) for text over MAX_PROMPT_CHARS, for control characters, lone
-    surrogates, and for chat-template tokens such as the one that ends a message.
+    Chat-template tokens, such as the one that ends a message, are taken out, also those that only
+    appear when others are gone. Text in quotation marks stays as it was typed apart from that; the
+    tokenizer itself still reads all of it in NFC. Raises Invalid (with `field`) for text over
+    MAX_PROMPT_CHARS, for control characters and for lone surrogates.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if len(text) > MAX_PROMPT_CHARS:
@@ -31,13 +35,12 @@ def clean_prompt(text: str, *, field: str) -> str:
     if any(unicodedata.category(c) in ("Cc", "Cs") and c not in _KEEP for c in text):
         raise Invalid(
             _("The prompt contains control characters. Type it again, or paste it as plain text."), field=field)
-    found = _CONTROL_TOKEN.search(text)
-    if found:
-        raise Invalid(
-            _("The prompt contains “%(token)s”, which is reserved for the model. Remove it."),
-            field=field, token=found.group(),
-        )
-    return unicodedata.normalize("NFC", text).strip()
+    found = 1
+    while found:
+        text, found = _CONTROL_TOKEN.subn("", text)
+    parts = _QUOTED.split(text)  # every second one is in quotation marks
+    parts[::2] = [unicodedata.normalize("NFC", part) for part in parts[::2]]
+    return "".join(parts).strip()
 
 
 def join_prompts(zh: str, en: str) -> str:

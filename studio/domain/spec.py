@@ -190,8 +190,10 @@ OnStep = Callable[[Step], None]
 class Renderer(Protocol):
     """A loaded model. One per process; not safe for threads."""
 
-    provenance: dict[str, str]
-    """What rendered: model name and checksum, device, dtype, library versions."""
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What rendered: model name and checksum, device, precision, library versions."""
+        ...
 
     def render(self, spec: RenderSpec, on_step: OnStep) -> Rendered:
         """Render one picture; `on_step` is called after each step and may raise RenderCancelled.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from studio.models.accounts import Membership, Team, User
 from studio.models.campaigns import AdFormat, Campaign
+from studio.models.inputs import RenderInput
 from studio.models.renders import RenderBatch, RenderJob
 
 from studio.models.assets import Asset  # isort: skip
@@ -15,5 +16,5 @@ from studio.models.workers import Worker
 
 __all__ = [
     "Activity", "AdFormat", "Asset", "Campaign", "Membership", "QuotaAccount", "QuotaEntry",
-    "RenderBatch", "RenderJob", "Review", "Team", "User", "Worker",
+    "RenderBatch", "RenderInput", "RenderJob", "Review", "Team", "User", "Worker",
 ]

@@ -12,11 +12,13 @@ from django.db.models import Count, F, Q, Sum, Value, Window
 from django.db.models.functions import Mod, RowNumber
 from django.db.models.lookups import Exact
 
-from studio.domain.spec import MAX_SEED, MAX_STEPS, SAMPLER, SAMPLERS, RenderSpec
+from studio.domain.guides import MAX_CONTROL_SCALE, MAX_GUIDANCE, MIN_STRENGTH, ControlKind, Task
+from studio.domain.spec import MAX_SEED, MAX_STEPS, SAMPLER, SAMPLERS, RenderSpec, run_steps
 from studio.domain.states import CLOSED_JOBS, OPEN_JOBS, JobStatus, job_sources
 from studio.models.accounts import Team, User
 from studio.models.base import choices, one_of
 from studio.models.campaigns import AdFormat, Campaign, sized
+from studio.models.inputs import RenderInput
 
 
 def _sixteenths(field: str) -> Exact:
@@ -24,7 +26,11 @@ def _sixteenths(field: str) -> Exact:
 
 
 class RenderBatch(models.Model):
-    """One press of Render: a prompt in several formats. `number` counts within the campaign."""
+    """One press of Render: a prompt in several formats. `number` counts within the campaign.
+
+    `source` is the picture it starts from and `mask` what of it is painted anew; `loras` is a list of
+    {"name", "weight"}. `again_of` is the picture that this batch renders once more.
+    """
 
     campaign = models.ForeignKey(Campaign, models.PROTECT, related_name="batches")
     number = models.PositiveIntegerField()
@@ -39,6 +45,15 @@ class RenderBatch(models.Model):
     steps = models.PositiveSmallIntegerField()
     guidance = models.FloatField(default=0.0)
     sampler = models.CharField(max_length=20, default=SAMPLER)
+    negative = models.TextField(blank=True)
+    source = models.ForeignKey(RenderInput, models.PROTECT, null=True, related_name="+")
+    mask = models.ForeignKey(RenderInput, models.PROTECT, null=True, related_name="+")
+    strength = models.FloatField(default=1.0)
+    control_input = models.ForeignKey(RenderInput, models.PROTECT, null=True, related_name="+")
+    control_kind = models.CharField(max_length=10, blank=True)
+    control_scale = models.FloatField(null=True)
+    loras = models.JSONField(default=list)
+    again_of = models.ForeignKey("studio.Asset", models.PROTECT, null=True, related_name="repeats")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -49,10 +64,32 @@ class RenderBatch(models.Model):
             models.CheckConstraint(condition=Q(seed__range=(0, MAX_SEED)), name="batch_seed_in_range"),
             models.CheckConstraint(condition=Q(steps__range=(1, MAX_STEPS)), name="batch_steps_in_range"),
             models.CheckConstraint(condition=Q(sampler__in=SAMPLERS), name="batch_sampler_is_known"),
+            models.CheckConstraint(
+                condition=Q(guidance__range=(0.0, MAX_GUIDANCE)), name="batch_guidance_in_range"),
+            models.CheckConstraint(condition=Q(strength__range=(MIN_STRENGTH, 1.0)), name="batch_strength_in_range"),
+            models.CheckConstraint(
+                condition=Q(source__isnull=False) | Q(mask__isnull=True, strength=1.0), name="batch_mask_has_a_source"),
+            models.CheckConstraint(
+                condition=Q(control_input__isnull=True, control_kind="", control_scale__isnull=True)
+                | Q(control_input__isnull=False, control_kind__in=[str(kind) for kind in ControlKind],
+                    control_scale__gt=0.0, control_scale__lte=MAX_CONTROL_SCALE),
+                name="batch_control_is_whole"),
         ]
 
     def __str__(self) -> str:
         return f"{self.campaign} #{self.number}"
+
+    @property
+    def task(self) -> Task:
+        """What is done with the words."""
+        if self.source_id is None:
+            return Task.TEXT
+        return Task.IMAGE if self.mask_id is None else Task.INPAINT
+
+    @property
+    def run_steps(self) -> int:
+        """The steps that are really run: a start from a picture leaves out the first ones."""
+        return run_steps(self.steps, self.strength)
 
 
 class RenderJobQuerySet(models.QuerySet["RenderJob"]):
@@ -160,8 +197,9 @@ class RenderJob(models.Model):
         return self.started_at - self.created_at if self.started_at else None
 
     def spec(self) -> RenderSpec:
-        """What the engine needs. Reads the batch."""
+        """What the engine needs of the row and its batch; services.guides adds pictures and weights."""
         return RenderSpec(
             prompt=self.batch.prompt, seed=self.seed, width=self.width, height=self.height,
             render_width=self.render_width, render_height=self.render_height, steps=self.batch.steps,
-            guidance=self.batch.guidance, sampler=self.batch.sampler)
+            guidance=self.batch.guidance, sampler=self.batch.sampler, negative=self.batch.negative,
+            strength=self.batch.strength)

@@ -34,7 +34,8 @@ class Worker(models.Model):
     """One render process. Its moving averages, in milliseconds; 0 before its first picture.
 
     `mean_ms`: a picture, claim to stored. `step_ms`: one denoising step. `rest_ms`: all of a picture
-    but its steps.
+    but its steps. `provenance`: what renders there (model checksum, device, library versions), as its
+    pictures' recipes have it.
     """
 
     class State(models.TextChoices):
@@ -49,6 +50,7 @@ class Worker(models.Model):
     state = models.CharField(max_length=10, choices=State.choices)
     device = models.CharField(max_length=120, blank=True)
     model_name = models.CharField(max_length=120, blank=True)
+    provenance = models.JSONField(default=dict)
     pictures = models.PositiveIntegerField(default=0)
     mean_ms = models.FloatField(default=0)
     step_ms = models.FloatField(default=0)

@@ -39,12 +39,19 @@ class Projection(nn.Module):
         self.base.weight = nn.Parameter(stacked.detach(), requires_grad=False)
         for layer, (start, stop) in zip(layers.values(), self.parts.values(), strict=True):
             layer.weight = nn.Parameter(self.base.weight.detach()[start:stop], requires_grad=False)
+        self._sources = list(layers.values())
         self.down: Tensor | None = None  # [rank, in]
         self.up: Tensor | None = None  # [out, rank]
 
     def adapt(self, down: Tensor | None, up: Tensor | None) -> None:
         """Add `up @ down @ x` to the output from now on; None and None: nothing, exactly as before."""
         self.down, self.up = down, up
+
+    def release(self) -> None:
+        """Take the weights from the checkpoint's own layers: after `base` got others, they alone would keep them."""
+        for layer in self._sources:
+            layer.weight = nn.Parameter(layer.weight.to("meta"), requires_grad=False)
+        self._sources.clear()
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.base(x)
@@ -56,7 +63,7 @@ class Projection(nn.Module):
 def rotate(x: Tensor, rope: Rope) -> Tensor:
     """Rotary position embedding of neighbouring pairs, computed in fp32. x: [batch, tokens, heads, head_dim]."""
     cos, sin = rope
-    a, b = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+    a, b = x.float().view(*x.shape[:-1], -1, 2).unbind(-1)
     return torch.stack((a * cos - b * sin, a * sin + b * cos), dim=-1).flatten(-2).to(x.dtype)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from transformers.utils import logging as transformers_logging
 from studio.domain.engine import ModelFiles
 from studio.domain.errors import ModelUnusable
 from studio.domain.i18n import gettext_noop as _
-from studio.render import keys, tensors
+from studio.render import keys, precision, tensors
 
 #: What the libraries raise for a configuration they can't use.
 _BROKEN = (
@@ -41,12 +42,22 @@ class Parts:
     scheduler: FlowMatchEulerDiscreteScheduler
 
 
+def count(files: ModelFiles) -> precision.Weights:
+    """How many parameters the model in `files` has, from the headers. Raises ModelUnusable."""
+    found = {}
+    for name, single in (("transformer", files.transformer), ("text_encoder", files.text_encoder), ("vae", files.vae)):
+        paths = tensors.files_in(files.folder / name) if files.folder else [single] if single else []
+        found[name] = sum(prod(one.shape) for one in tensors.listed(*paths) if not one.key.startswith("lm_head."))
+    return precision.Weights(**found)
+
+
 def load(
     files: ModelFiles, device: torch.device, dtype: torch.dtype, *, text_encoder_device: torch.device | None = None,
 ) -> Parts:
     """The model in `files`, every tensor on `device` in `dtype`, whatever its format on disk.
 
-    The text encoder goes to `text_encoder_device` instead, if one is given, and takes no room on `device`.
+    The text encoder goes to `text_encoder_device`, where that is given.
+
     Reads local safetensors files only, one tensor at a time: no more than one copy of the weights
     is held. Raises ModelUnusable, naming the file and the tensor, for one that is missing, left
     over, of another shape, quantised or not finite; ValueError for fp16, in which Z-Image overflows.
@@ -59,8 +70,10 @@ def load(
     scheduler = _configured(root / "scheduler" / "scheduler_config.json", _scheduler)
     tokenizer = _tokenizer(files.tokenizer_folder)
 
-    def component(name: str, single: Path | None, make: Callable[[Path], Any], rename: Callable[[Any], Any],
-                  target: torch.device = device) -> Any:
+    def component(
+        name: str, single: Path | None, make: Callable[[Path], Any], rename: Callable[[Any], Any],
+        device: torch.device = device,
+    ) -> Any:
         module: nn.Module = _configured(root / name / "config.json", make)
         if files.folder:
             where, paths = files.folder / name, tensors.files_in(files.folder / name)
@@ -68,8 +81,8 @@ def load(
             assert single is not None, "each component has its file"
             where, paths = single, [single]
         found = tensors.placed(tensors.listed(*paths), rename(module))
-        tensors.fill(module, found, where, target, dtype)
-        return module.to(target)  # buffers that are computed, not stored
+        tensors.fill(module, found, where, device, dtype)
+        return module.to(device)  # buffers that are computed, not stored
 
     return Parts(
         transformer=component("transformer", files.transformer, _transformer, lambda _module: keys.transformer),

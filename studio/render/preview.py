@@ -5,7 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 
 import torch
-from diffusers import AutoencoderKL, ZImagePipeline
+from diffusers import AutoencoderKL
 from PIL import Image
 from torch.nn import functional as F
 
@@ -26,28 +26,31 @@ _FLUX = (
 class Previewer:
     """Turns latents into a small WebP by one matrix: each latent cell becomes `cell` x `cell` pixels."""
 
-    def __init__(self, pipe: ZImagePipeline) -> None:
-        vae = pipe.vae
+    def __init__(self, vae: AutoencoderKL, factor: int) -> None:
+        """`factor`: pixels of a picture for each latent cell."""
         if vae.config.latent_channels == len(_FLUX):
             self._cell = 1
             matrix = torch.tensor((*_FLUX, _FLUX_BIAS))
         else:
             # One pixel for each 4 of the picture; deeper VAEs keep that detail in their channels.
-            self._cell = max(1, pipe.vae_scale_factor // 4)
+            self._cell = max(1, factor // 4)
             matrix = fit_matrix(vae, self._cell)
         self._matrix = matrix.to(vae.device)
 
     @torch.no_grad()
-    def webp(self, latents: torch.Tensor) -> bytes:
-        """The preview of latents (1, C, h, w), float32 as the sampler holds them, at most MAX_BYTES."""
+    def pixels(self, latents: torch.Tensor) -> torch.Tensor:
+        """The preview of latents (1, C, h, w), float32 as the sampler holds them: uint8 (h, w, 3) on their device."""
         long = max(latents.shape[-2:])
         if long > SIDE:
             size = [max(1, round(side * SIDE / long)) for side in latents.shape[-2:]]
             latents = F.interpolate(latents, size=size, mode="area")
         pixels = latents[0].movedim(0, -1) @ self._matrix[:-1] + self._matrix[-1]
         pixels = F.pixel_shuffle(pixels.movedim(-1, 0), self._cell)
-        rgb = ((pixels + 1) * 127.5).nan_to_num(0).clamp(0, 255).byte().movedim(0, -1)
-        image = Image.fromarray(rgb.cpu().contiguous().numpy())
+        return ((pixels + 1) * 127.5).nan_to_num(0).clamp(0, 255).byte().movedim(0, -1).contiguous()
+
+    def webp(self, pixels: torch.Tensor) -> bytes:
+        """`pixels` in main memory as WebP, at most MAX_BYTES."""
+        image = Image.fromarray(pixels.numpy())
         if max(image.size) != SIDE:
             scale = SIDE / max(image.size)
             width, height = (max(1, round(side * scale)) for side in image.size)

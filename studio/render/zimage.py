@@ -1,10 +1,9 @@
-"""The Z-Image render engine on diffusers: one loaded pipeline, one picture at a time."""
+"""The Z-Image render engine: one loaded model, one picture at a time."""
 
 from __future__ import annotations
 
 import gc
 import platform
-from pathlib import Path
 from threading import Lock
 from time import perf_counter
 from typing import Any
@@ -12,159 +11,226 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from diffusers import ZImagePipeline
+from PIL import Image
 
+from studio.domain.engine import EngineOptions, ModelFiles
 from studio.domain.errors import RenderError
+from studio.domain.guides import Control
 from studio.domain.i18n import gettext_noop as _
-from studio.domain.spec import MAX_STEPS, SAMPLERS, OnStep, Rendered, RenderSpec, Step
-from studio.render import loader, samplers
-from studio.render.preview import Previewer, predicted
+from studio.domain.spec import OnStep, Rendered, RenderSpec, Step
+from studio.render import attention, control, decoder, loader, memory, precision
+from studio.render.checks import check
+from studio.render.compiling import Compiler
+from studio.render.decoder import Decoder
+from studio.render.denoise import Guided, Kept, denoise
+from studio.render.fused import PADDING, PATCH, FusedTransformer, Hints, Plan
+from studio.render.graphs import Steps
+from studio.render.levers import Lever, Levers
+from studio.render.lora import LoraSet
+from studio.render.preview import Previewer
 from studio.render.prompts import PromptEncoder
+from studio.render.samplers import Schedule
 
-_PADDING = 32  # the transformer pads captions to multiples of this many tokens
+#: The length of sequence that attention kernels are timed with: 1024 x 1024 px and a caption.
+TIMED_TOKENS = 4096 + 96
 
 
 class ZImageRenderer:
-    """A `studio.domain.spec.Renderer` for one Z-Image folder.
+    """A `studio.domain.spec.Renderer` for one Z-Image model.
 
-    The same spec on the same device, dtype and number of threads gives the same bytes.
+    The same spec on the same device, precision, levers and number of threads gives the same bytes.
     """
 
-    provenance: dict[str, str]
-
-    def __init__(
-        self,
-        model_dir: Path,
-        *,
-        device: str = "auto",
-        threads: int = 0,
-        checksum: str = "",
-        name: str = "",
-        max_tokens: int = 512,
-    ) -> None:
-        """Load the model onto `device` ("auto", "cpu", "cuda", "cuda:N"); `threads` 0 means all cores.
-
-        `name` and `checksum` go into the provenance. Raises ModelUnusable.
-        """
-        if threads:
-            torch.set_num_threads(threads)
-        self._device = loader.choose_device(device)
-        dtype = loader.choose_dtype(self._device)
-        self._pipe: ZImagePipeline = loader.load_pipeline(Path(model_dir), self._device, dtype)
-        limit = self._pipe.transformer.config.axes_lens[0] - _PADDING
-        self._prompts = PromptEncoder(self._pipe, min(max_tokens, limit))
-        self._previewer = Previewer(self._pipe)
+    def __init__(self, files: ModelFiles, options: EngineOptions | None = None) -> None:
+        """Load the model as `options` say. Raises ModelUnusable."""
+        self._options = options = options or EngineOptions()
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        self._files = files
+        self._device = device = loader.choose_device(options.device)
+        wanted = Levers.of(options).wanted
+        self._choice = choice = precision.choose(
+            options.precision, options.default_precision, precision.Card.of(device), loader.count(files),
+            reserve=options.reserve)
+        parts = loader.load(
+            files, device, choice.dtype,
+            text_encoder_device=torch.device("cpu") if choice.offload_text_encoder else device)
+        config = parts.transformer.config
+        attend, self._kernel, about = attention.choose(
+            device, choice.dtype, config.n_heads, config.dim // config.n_heads, TIMED_TOKENS, on=wanted("attention"))
+        self._attention = Lever(self._kernel != "sdpa", about)
+        self._model = FusedTransformer(parts.transformer, attend=attend)
+        precision.quantise(self._model, choice.precision)
+        self._compiler = Compiler(
+            self._model, on=wanted("compile"), cache=options.cache, asked=bool(options.prewarm))
+        self._stepper = Steps(self._model, wanted("graphs"), compiler=self._compiler)
+        self._prompts = PromptEncoder(
+            parts.text_encoder, parts.tokenizer, min(files.card.max_tokens, config.axes_lens[0] - PADDING),
+            real_tokens=wanted("real_tokens"), cached=wanted("prompt_cache"), device=device)
+        self._decoder = Decoder(parts.vae, fast=wanted("vae"), uint8=wanted("uint8"))
+        self._vae: Any = parts.vae.config
+        self._flow = parts.scheduler
+        self._previewer = Previewer(parts.vae, self._decoder.factor)
+        self._loras = LoraSet(self._model)
+        self._controls: dict[tuple[str, str], control.ControlNet] = {}
         self._lock = Lock()
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What decides a picture besides its spec: model, machine, number format, kernels, library versions."""
         on_gpu = self._device.type == "cuda"
-        self.provenance = {
-            "model": name or Path(model_dir).name,
-            "checksum": checksum,
+        return {
+            "model": self._files.card.name,
+            "checksum": self._files.checksum,
             "device": torch.cuda.get_device_name(self._device) if on_gpu else f"CPU {platform.machine()}",
             "threads": "" if on_gpu else str(torch.get_num_threads()),
-            "dtype": str(dtype).removeprefix("torch."),
+            "precision": self._choice.precision,
+            "attention": self._kernel,
+            "compiled": "yes" if self._compiler.lever.used else "no",
             "torch": torch.__version__,
             "diffusers": diffusers.__version__,
             "transformers": transformers.__version__,
         }
 
+    @property
+    def levers(self) -> Levers:
+        """What became of each speed lever so far."""
+        found = Levers.of(self._options)
+        said = {"attention": self._attention, "compile": self._compiler.lever, "graphs": self._stepper.lever,
+                **self._prompts.levers, **self._decoder.levers}
+        for name, lever in said.items():
+            found.say(name, lever)
+        return found
+
+    @property
+    def multiple(self) -> int:
+        """What render sides are multiples of, in pixels: the transformer reads 2 x 2 latent cells."""
+        return self._decoder.factor * PATCH
+
     def warm_up(self) -> None:
-        """Render one small picture in one step, so that the first real one pays for no set-up."""
-        side = max(64, self._multiple)
-        self.render(RenderSpec("warm-up", 0, side, side, side, side, steps=1), lambda step: None)
+        """Render one small picture, and one of each size to prewarm, so that the first real ones pay for no set-up."""
+        side = max(64, self.multiple)
+        sizes = [self.covering(width, height) for width, height in ((side, side), *self._options.prewarm)]
+        self._compiler.prewarm([(height // self.multiple, width // self.multiple) for width, height in sizes])
+        for width, height in sizes:
+            self.render(RenderSpec("warm-up", 0, width, height, width, height, steps=1), lambda step: None)
+
+    def covering(self, width: int, height: int) -> tuple[int, int]:
+        """The smallest size the model renders that covers `width` x `height` pixels."""
+        step = self.multiple
+        return -(-width // step) * step, -(-height // step) * step
 
     def render(self, spec: RenderSpec, on_step: OnStep) -> Rendered:
         """Render one picture; whatever `on_step` raises stops the render and leaves the engine usable.
 
-        Out of memory, the render is tried once more from its first step after the caches are freed.
-        Raises RenderError for a size or setting the model can't render, and when memory is short.
+        A picture that would not fit into memory is refused, or decoded in tiles. Out of memory all the
+        same, the render is tried once more from its first step after the caches are freed. Raises
+        RenderError for a size or setting the model can't render, weights that don't fit it, and when
+        memory is short.
         """
-        self._check(spec)
+        check(spec, self._files.card, self._model.config, self.multiple)
+        width, height = spec.render_width, spec.render_height
         with self._lock:
-            try:
-                return self._render(spec, on_step)
-            except (MemoryError, RuntimeError) as error:
-                if not _out_of_memory(error):
-                    raise
-            # Outside of `except`: the traceback would keep the failed attempt's tensors alive.
-            self._free()
-            try:
-                return self._render(spec, on_step)
-            except (MemoryError, RuntimeError) as error:
-                if not _out_of_memory(error):
-                    raise
-            self._free()
+            need = memory.predict(
+                self._model.config, self._vae, width, height, self._choice.dtype.itemsize,
+                encode=spec.image is not None or spec.control is not None)
+            fit = memory.Budget.of(self._device, self._options.reserve).require(need, width, height)
+            for attempt in range(2):
+                try:
+                    return self._render(spec, on_step, tiled=fit.tile_decode or attempt > 0)
+                except (MemoryError, RuntimeError) as error:
+                    if not memory.out_of_memory(error):
+                        raise
+                # Outside of `except`: the traceback would keep the failed attempt's tensors alive.
+                self._free()
         raise RenderError(
             _("There is not enough memory to render %(width)d × %(height)d px."),
             hint=_("Nothing was charged. Choose a smaller format, or ask for it again when less is running."),
-            width=spec.render_width, height=spec.render_height,
+            width=width, height=height,
         )
 
-    @property
-    def _multiple(self) -> int:
-        return int(self._pipe.vae_scale_factor) * 2  # the transformer reads 2 x 2 latent patches
-
-    def _check(self, spec: RenderSpec) -> None:
-        # An index outside of the rotary tables would end the process on a GPU.
-        _text, rows, columns = self._pipe.transformer.config.axes_lens
-        step = self._multiple
-        for side, cells in ((spec.render_width, columns), (spec.render_height, rows)):
-            if side % step or not step <= side <= cells * step:
-                raise RenderError(
-                    _("%(width)d × %(height)d px can't be rendered: "
-                      "sides must be multiples of %(step)d up to %(high)d."),
-                    width=spec.render_width, height=spec.render_height, step=step, high=cells * step,
-                )
-        if spec.guidance != 0.0 or spec.sampler not in SAMPLERS or not 1 <= spec.steps <= MAX_STEPS:
-            raise RenderError(
-                _("This model renders with guidance 0, 1 to %(limit)d steps and one of the samplers %(known)s; "
-                  "not with %(guidance)s, %(steps)d and %(sampler)s."),
-                limit=MAX_STEPS, known=", ".join(SAMPLERS),
-                guidance=spec.guidance, steps=spec.steps, sampler=spec.sampler,
-            )
-
-    def _render(self, spec: RenderSpec, on_step: OnStep) -> Rendered:
+    def _render(self, spec: RenderSpec, on_step: OnStep, *, tiled: bool) -> Rendered:
         clock = _Clock()
         prompt = self._prompts.encode(spec.prompt)
+        negative = self._prompts.encode(spec.negative) if spec.guidance else None
         text = clock.lap()
-        steps: list[float] = []
+        rows, columns = spec.render_height // self.multiple, spec.render_width // self.multiple
+        schedule = Schedule(
+            spec.sampler, self._flow, steps=spec.steps, tokens=rows * columns, device=self._device,
+            strength=spec.strength if spec.image is not None else 1.0)
         # On the CPU whatever the device: the noise then depends on the seed alone.
-        generator = torch.Generator("cpu").manual_seed(spec.seed)
-        latents = self._pipe.prepare_latents(
-            1, self._pipe.transformer.in_channels, spec.render_height, spec.render_width, torch.float32, self._device,
-            generator,
-        )
+        shape = (1, self._model.channels, rows * PATCH, columns * PATCH)
+        noise = torch.randn(shape, generator=torch.Generator("cpu").manual_seed(spec.seed)).to(self._device)
+        latents, kept = noise, None
+        if spec.image is not None:
+            start = self._decoder.latents(spec.image, tiled=tiled)
+            latents = schedule.noised(start, noise, 0)
+            if spec.mask is not None:
+                mask = decoder.to_mask(spec.mask, rows=shape[2], columns=shape[3])
+                kept = Kept(start, mask.to(self._device))
+        self._loras.use(spec.loras)
+        plans = [self._model.prepare([words.embedding], rows=rows, columns=columns, times=schedule.times)
+                 for words in (prompt, negative) if words]
+        hints = [self._hints(spec, plan, tiled=tiled) for plan in plans]
+        guided = Guided(plans[0], plans[1], spec.guidance, *hints) if negative else Guided(plans[0], hints=hints[0])
+        prepared = clock.lap()
+        steps: list[float] = []
 
-        def after_step(pipe: Any, index: int, _timestep: Any, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
-            nonlocal latents
-            # From before the step: a multistep solver mixes older predictions into those after it.
-            clean = predicted(latents, tensors["noise_pred"], pipe.scheduler.sigmas[index])
-            latents = tensors["latents"]
-            preview = self._previewer.webp(clean)
+        def after_step(index: int, pixels: torch.Tensor) -> None:
+            preview = self._previewer.webp(pixels)
             steps.append(clock.lap())
-            on_step(Step(index=index + 1, total=spec.steps, preview=preview))
-            clock.lap()  # what the listener took is not the model's time
-            return {}
+            on_step(Step(index=index + 1, total=len(schedule), preview=preview))
+            if self._device.type == "cpu":
+                clock.lap()  # what the listener took is not the model's time; a GPU works on meanwhile
 
-        with samplers.sampling(self._pipe, spec.sampler):
-            image = self._pipe(
-                prompt_embeds=[prompt.embedding],
-                width=spec.render_width,
-                height=spec.render_height,
-                num_inference_steps=spec.steps,
-                guidance_scale=0.0,
-                generator=generator,
-                latents=latents,
-                callback_on_step_end=after_step,
-                callback_on_step_end_tensor_inputs=["latents", "noise_pred"],
-            ).images[0]
-        timings: dict[str, float | list[float]] = {"text": text, "steps": steps, "decode": clock.lap()}
+        latents = denoise(
+            self._stepper, guided, schedule, latents, noise, kept=kept, previewer=self._previewer,
+            after_step=after_step)
+        image = self._decoder.picture(latents, tiled=tiled)
+        timings: dict[str, float | list[float]] = {
+            "text": text, "prepare": prepared, "steps": steps, "decode": clock.lap()}
+        if spec.image is not None and spec.mask is not None:
+            image = paste_kept(spec.image, image, spec.mask)
         return Rendered(image=image, timings=timings, prompt_tokens=prompt.tokens, truncated=prompt.truncated)
+
+    def _hints(self, spec: RenderSpec, plan: Plan, *, tiled: bool) -> Hints | None:
+        """What the control map adds to each step."""
+        if spec.control is None:
+            return None
+        net = self._control(spec.control)
+        mask = masked = None
+        if net.takes_mask and spec.image is not None and spec.mask is not None:
+            pixels = decoder.to_pixels(spec.image)
+            mask = decoder.to_mask(spec.mask, rows=pixels.shape[2], columns=pixels.shape[3])
+            masked = self._decoder.encode(pixels * (1 - mask), tiled=tiled)
+            mask = mask.to(self._device)
+        map_latents = self._decoder.latents(spec.control.image, tiled=tiled)
+        return net.prepare(net.context(map_latents, mask=mask, masked_latents=masked), plan, spec.control.scale)
+
+    def _control(self, wanted: Control) -> control.ControlNet:
+        """The ControlNet that `wanted` names; the last one used stays loaded."""
+        key = (str(wanted.weights.path), wanted.weights.sha256)
+        if key not in self._controls:
+            self._controls.clear()  # before the next is loaded: two may not fit
+            self._controls[key] = control.load(wanted.weights, self._model)
+        return self._controls[key]
 
     def _free(self) -> None:
         self._prompts.clear()
+        self._stepper.clear()
+        self._controls.clear()
         gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def paste_kept(source: Image.Image, painted: Image.Image, mask: Image.Image) -> Image.Image:
+    """`painted` where the mask is white (128 and more), and exactly the pixels of `source` elsewhere."""
+    return Image.composite(painted, source.convert("RGB"), mask.convert("L").point(_binary))
+
+
+def _binary(value: int) -> int:
+    return 255 if value >= 128 else 0
 
 
 class _Clock:
@@ -177,9 +243,3 @@ class _Clock:
         now = perf_counter()
         passed, self._last = (now - self._last) * 1000, now
         return round(passed, 2)
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return "DefaultCPUAllocator" in str(error)  # torch has no class of its own for main memory

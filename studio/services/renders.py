@@ -13,12 +13,13 @@ from django.utils import timezone
 
 from studio import notify, permissions, queue
 from studio.domain.errors import Conflict
+from studio.domain.guides import ControlKind, ControlRequest, LoraRequest, StartRequest
 from studio.domain.i18n import gettext_noop as _
 from studio.domain.modelcard import ModelCard
 from studio.domain.spec import RenderRequest, Target
 from studio.domain.states import JobStatus
-from studio.models import Campaign, RenderBatch, RenderJob, User, Worker
-from studio.services import activity, quotas, workers
+from studio.models import Asset, Campaign, RenderBatch, RenderJob, User, Worker
+from studio.services import activity, guides, inputs, quotas, workers
 
 #: Jobs looked at to number the queue; further ones show "more than".
 QUEUE_SHOWN = 500
@@ -28,14 +29,17 @@ UNKNOWN_PACE = workers.Pace(step_ms=100.0, rest_ms=200.0)
 
 def request_render(
     *, user: User, campaign: Campaign, request: RenderRequest, request_key: UUID, card: ModelCard, today: date,
+    again_of: Asset | None = None,
 ) -> RenderBatch:
     """Queue the pictures of `request` and reserve their quota, all or nothing.
 
     The same `request_key` from the same person is the same batch, however often it is sent.
-    Raises Forbidden, Conflict (archived campaign, key used elsewhere) or QuotaExceeded; then nothing
-    is queued and nothing charged.
+    `again_of` is the picture that is rendered once more, at the size at which it was rendered.
+    Raises Forbidden, Invalid (what is asked for can't be done here), Conflict (archived campaign, key
+    used elsewhere) or QuotaExceeded; then nothing is queued and nothing charged.
     """
     permissions.require(user, "render.create", campaign)
+    guides.check(request=request, card=card)
     account = quotas.account_for(campaign.team, today)
     try:
         with transaction.atomic(durable=True):
@@ -48,7 +52,12 @@ def request_render(
                 campaign=campaign, number=campaign.batch_count, requested_by=user, request_key=request_key,
                 prompt_zh=request.prompt_zh, prompt_en=request.prompt_en, prompt=request.prompt,
                 seed=request.seed, count=request.count, steps=request.steps, sampler=request.sampler,
-                guidance=card.guidance)
+                guidance=request.guidance, negative=request.negative,
+                strength=request.start.strength if request.start else 1.0,
+                control_kind=request.control.kind if request.control else "",
+                control_scale=request.control.scale if request.control else None,
+                loras=[{"name": lora.name, "weight": lora.weight} for lora in request.loras],
+                again_of=again_of, **inputs.chosen(campaign=campaign, request=request))
             jobs = RenderJob.objects.bulk_create(_jobs(batch, request, card))
             activity.record(
                 verb="render.requested", actor=user, campaign=campaign, batch=batch.number, pictures=len(jobs))
@@ -73,8 +82,12 @@ def _sent_before(user: User, campaign: Campaign, request_key: UUID) -> RenderBat
 def _jobs(batch: RenderBatch, request: RenderRequest, card: ModelCard) -> list[RenderJob]:
     now = timezone.now()
     jobs: list[RenderJob] = []
+    earlier = batch.again_of.job if batch.again_of else None
+    placed = request.start is not None or request.control is not None
     for target in request.targets:
-        render_width, render_height = card.render_size(target.width, target.height)
+        render_width, render_height = card.render_size(target.width, target.height, from_picture=placed)
+        if earlier:
+            render_width, render_height = earlier.render_width, earlier.render_height
         for index in range(request.count):
             jobs.append(RenderJob(
                 batch=batch, campaign=batch.campaign, team=batch.campaign.team, position=len(jobs) + 1,
@@ -108,7 +121,7 @@ def cancel(*, user: User, jobs: list[RenderJob]) -> int:
 
 
 def retry(*, user: User, job: RenderJob, card: ModelCard, today: date) -> RenderBatch:
-    """Ask once more for a failed or cancelled picture: same prompt, seed, size, steps and sampler, as a new batch.
+    """Ask once more for a failed or cancelled picture: everything as it was, as a new batch.
 
     While that is queued or rendering, asking again gives the same batch. Raises Conflict when the job has not
     ended that way, and whatever `request_render` raises.
@@ -116,13 +129,35 @@ def retry(*, user: User, job: RenderJob, card: ModelCard, today: date) -> Render
     permissions.require(user, "render.create", job.campaign)
     if job.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
         raise Conflict(_("Only a failed or cancelled picture can be rendered again."))
-    batch = job.batch
-    request = RenderRequest(
-        prompt_zh=batch.prompt_zh, prompt_en=batch.prompt_en, count=1, seed=job.seed,
-        steps=batch.steps, sampler=batch.sampler, targets=(Target(job.ad_format_id or "", job.width, job.height),))
     return request_render(
-        user=user, campaign=job.campaign, request=request, request_key=_retry_key(user, job), card=card,
-        today=today)
+        user=user, campaign=job.campaign, request=request_of(job), request_key=_retry_key(user, job), card=card,
+        today=today, again_of=job.batch.again_of)
+
+
+def again(*, user: User, asset: Asset, card: ModelCard, today: date) -> RenderBatch:
+    """Render a finished picture once more: prompt, seed, sizes, inputs, everything the same, as a new batch.
+
+    While that is queued or rendering, asking again gives the same batch. The job comes with its
+    batch. Raises whatever `request_render` raises.
+    """
+    permissions.require(user, "render.create", asset.campaign)
+    job = asset.job
+    return request_render(
+        user=user, campaign=asset.campaign, request=request_of(job), request_key=_retry_key(user, job), card=card,
+        today=today, again_of=asset)
+
+
+def request_of(job: RenderJob) -> RenderRequest:
+    """What was asked for with this one picture. Reads the batch."""
+    batch = job.batch
+    return RenderRequest(
+        prompt_zh=batch.prompt_zh, prompt_en=batch.prompt_en, count=1, seed=job.seed,
+        steps=batch.steps, sampler=batch.sampler, guidance=batch.guidance, negative=batch.negative,
+        targets=(Target(job.ad_format_id or "", job.width, job.height),),
+        start=StartRequest(batch.source_id, batch.mask_id, batch.strength) if batch.source_id else None,
+        control=ControlRequest(ControlKind(batch.control_kind), batch.control_input_id, batch.control_scale or 0)
+        if batch.control_input_id else None,
+        loras=tuple(LoraRequest(entry["name"], entry["weight"]) for entry in batch.loras))
 
 
 def _retry_key(user: User, job: RenderJob) -> UUID:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from studio.models import RenderJob, Worker
@@ -21,10 +22,18 @@ def starting(name: str) -> None:
         "state": Worker.State.STARTING, "started_at": now, "seen_at": now, "job": None})
 
 
-def ready(name: str, *, device: str, model_name: str) -> None:
-    """The model is loaded; jobs can come."""
+def ready(name: str, *, device: str, model_name: str, provenance: dict[str, str] | None = None) -> None:
+    """The model is loaded; jobs can come. `provenance`: the renderer's."""
     Worker.objects.filter(name=name).update(
-        state=Worker.State.IDLE, device=device[:120], model_name=model_name[:120], seen_at=timezone.now())
+        state=Worker.State.IDLE, device=device[:120], model_name=model_name[:120], provenance=provenance or {},
+        seen_at=timezone.now())
+
+
+def provenance() -> dict[str, str]:
+    """What renders now: of a ready worker, else of the one seen last. Empty when none has ever said."""
+    known = Worker.objects.exclude(provenance={})
+    found = known.ready().order_by("name").first() or known.order_by("-seen_at").first()
+    return dict(found.provenance) if found else {}
 
 
 def busy(job: RenderJob) -> None:
@@ -32,19 +41,30 @@ def busy(job: RenderJob) -> None:
     Worker.objects.filter(name=job.worker).update(state=Worker.State.BUSY, job=job, seen_at=timezone.now())
 
 
-def idle(name: str, *, milliseconds: float | None, steps: Sequence[float] = ()) -> None:
-    """The worker is free again.
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds of a delivered picture.
 
-    `milliseconds` of a delivered picture, claim to stored, None for none; `steps`: those of its steps.
+    `whole`: claim to stored. `each`: for how long it kept the worker from the next one. `steps`: its
+    denoising steps.
     """
-    fields: dict[str, object] = {}
+
+    whole: float
+    each: float
+    steps: Sequence[float]
+
+
+def idle(name: str, *, job: UUID | None = None, timing: Timing | None = None) -> None:
+    """`job` has ended, delivered if it has a `timing`. The worker is free, unless it has taken up another one."""
     worker = Worker.objects.filter(name=name).first()
-    if worker and milliseconds is not None:
-        fields = {"pictures": F("pictures") + 1, "mean_ms": _mean(worker.mean_ms, milliseconds)}
-        if steps:
-            fields["step_ms"] = _mean(worker.step_ms, sum(steps) / len(steps))
-            fields["rest_ms"] = _mean(worker.rest_ms, max(0.0, milliseconds - sum(steps)))
-    Worker.objects.filter(name=name).update(state=Worker.State.IDLE, job=None, seen_at=timezone.now(), **fields)
+    if worker and timing:
+        fields: dict[str, object] = {"pictures": F("pictures") + 1, "mean_ms": _mean(worker.mean_ms, timing.whole)}
+        if timing.steps:
+            fields["step_ms"] = _mean(worker.step_ms, sum(timing.steps) / len(timing.steps))
+            fields["rest_ms"] = _mean(worker.rest_ms, max(0.0, timing.each - sum(timing.steps)))
+        Worker.objects.filter(name=name).update(**fields)
+    own = Worker.objects.filter(Q(job=job) | Q(job=None), name=name)
+    own.update(state=Worker.State.IDLE, job=None, seen_at=timezone.now())
 
 
 def _mean(known: float, newest: float) -> float:

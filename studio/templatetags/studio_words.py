@@ -8,11 +8,16 @@ from django import template
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.functional import Promise
-from django.utils.translation import gettext, ngettext, pgettext, pgettext_lazy
+from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext, pgettext_lazy
 
 from studio.domain.roles import ROLE_LABELS, Role
 
 register = template.Library()
+
+#: Kinds of guides by their values in studio.domain.guides.
+KINDS: dict[str, Promise] = {
+    "canny": gettext_lazy("Canny edges"), "depth": gettext_lazy("Depth map"), "pose": gettext_lazy("Pose map"),
+    "hed": gettext_lazy("HED map"), "mlsd": gettext_lazy("MLSD map")}
 
 #: Platforms of studio/data/formats.csv whose names differ between the languages.
 PLATFORMS: dict[str, Promise] = {
@@ -73,3 +78,9 @@ def rolename(role: str) -> str:
 def platformname(name: str) -> str:
     """A platform's name in the page's language."""
     return str(PLATFORMS.get(name, name))
+
+
+@register.filter
+def kindname(kind: str) -> str:
+    """What a kind of guide is called."""
+    return str(KINDS.get(kind, kind))

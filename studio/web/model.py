@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 
 from django.conf import settings
 
@@ -27,3 +28,8 @@ def card() -> ModelCard | None:
 def required_card() -> ModelCard:
     """The configured model's card. Raises ModelUnusable while its folder can't be used."""
     return _read()
+
+
+def tokenizer_file() -> Path:
+    """The configured model's `tokenizer.json`; it may be missing."""
+    return Path(settings.MODEL_DIR) / "tokenizer" / "tokenizer.json"

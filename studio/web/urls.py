@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from studio.web.views import admin, gallery, health, home, me, media, review, studio
+from studio.web.views import admin, gallery, health, home, inputs, me, media, review, studio
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -13,6 +13,10 @@ urlpatterns = [
     path("gallery/", gallery.gallery_home, name="gallery-home"),
     path("c/<slug:slug>/", studio.studio, name="studio"),
     path("c/<slug:slug>/renders/", studio.create_render, name="create-render"),
+    path("c/<slug:slug>/inputs/", inputs.add_input, name="add-input"),
+    path("inputs/<uuid:pk>.png", media.input_picture, name="input"),
+    path("inputs/<uuid:pk>/edges.png", media.input_edges, name="input-edges"),
+    path("tokens/", inputs.tokens, name="tokens"),
     path("c/<slug:slug>/frames/", studio.frames, name="frames"),
     path("c/<slug:slug>/batches/<int:number>/", studio.batch, name="batch"),
     path("c/<slug:slug>/batches/id/<int:pk>/", studio.batch_by_id, name="batch-by-id"),
@@ -22,6 +26,7 @@ urlpatterns = [
     path("jobs/<uuid:pk>/cancel/", studio.cancel_job, name="cancel-job"),
     path("jobs/<uuid:pk>/retry/", studio.retry_job, name="retry-job"),
     path("assets/<int:pk>/pick/", gallery.pick, name="pick"),
+    path("assets/<int:pk>/again/", gallery.again, name="again"),
     path("assets/<int:pk>/picture.png", media.picture, name="picture"),
     path("assets/<int:pk>/thumb.webp", media.thumb, name="thumb"),
     path("review/", review.queue, name="review-queue"),

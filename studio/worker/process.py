@@ -23,6 +23,7 @@ from studio.domain.spec import Renderer
 from studio.domain.states import JobStatus
 from studio.models import RenderJob
 from studio.services import rendering, upkeep, workers
+from studio.worker.finisher import Finisher
 
 log = structlog.get_logger(__name__)
 
@@ -48,8 +49,10 @@ def load_renderer() -> Renderer:
 def render_all() -> None:
     """Render queued jobs one after the other until none is left or Celery was asked to stop."""
     assert _renderer is not None, "only a worker that consumes the render queue renders"
-    while celery_state.should_stop is None and rendering.run_next(_renderer, settings.WORKER_NAME):
-        pass
+    with Finisher() as finisher:
+        while celery_state.should_stop is None and rendering.run_next(
+                _renderer, settings.WORKER_NAME, finisher.later):
+            pass
     if celery_state.should_stop is not None and RenderJob.objects.filter(status=JobStatus.QUEUED).exists():
         queue.wake()  # what this process leaves, another may take at once
 

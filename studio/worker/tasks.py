@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from studio.services import upkeep
+from studio.services import inputs, upkeep
 from studio.worker import process
 
 
@@ -22,6 +22,7 @@ def keep_up() -> None:
 
 @shared_task(name="studio.sweep", ignore_result=True)
 def sweep() -> None:
-    """Remove sessions that ran out, and files that no picture names."""
+    """Remove sessions that ran out, and files that nothing names."""
     upkeep.forget_sessions()
     upkeep.sweep_orphans()
+    inputs.sweep()

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from studio.domain.states import JobStatus
 from studio.models import Asset, RenderJob
-from studio.services import quotas, rendering, renders, upkeep
+from studio.services import delivery, guides, quotas, rendering, renders, upkeep
 from tests.concurrency.race import kinds, race
 from tests.conftest import Cast
 from tests.factories import BatchFactory, balance, job, ledger
@@ -84,8 +84,8 @@ def test_one_claim_finished_by_eight_threads_charges_once(cast: Cast) -> None:
     mine = job(cast.campaign)
     claim = rendering.claim_next("worker-1")
     assert claim is not None
-    picture = rendering._store(claim, FlatRenderer().render(claim.spec(), lambda step: None), {})
-    results = race(*(partial(rendering._finish, claim, picture) for _ in range(THREADS)))
+    picture = delivery.store(claim, guides.prepare(claim), FlatRenderer().render(claim.spec(), lambda step: None), {})
+    results = race(*(partial(delivery.finish, claim, picture) for _ in range(THREADS)))
     assert sorted(map(str, results)) == ["False"] * 7 + ["True"]
     assert Asset.objects.count() == 1 and ledger(mine) == ["reserve", "settle"] and balance(cast.team) == (0, 1)
 
@@ -95,11 +95,11 @@ def test_cancelling_and_finishing_at_once_has_one_outcome(cast: Cast, attempt: i
     mine = job(cast.campaign)
     claim = rendering.claim_next("worker-1")
     assert claim is not None
-    picture = rendering._store(claim, FlatRenderer().render(claim.spec(), lambda step: None), {})
+    picture = delivery.store(claim, guides.prepare(claim), FlatRenderer().render(claim.spec(), lambda step: None), {})
     seen, marketer = fresh(mine), cast.person("marketer")
     results = race(
-        partial(rendering._finish, claim, picture), partial(renders.cancel, user=marketer, jobs=[seen]),
-        partial(rendering.fail, claim, {"code": "x", "message": "x", "params": {}}),
+        partial(delivery.finish, claim, picture), partial(renders.cancel, user=marketer, jobs=[seen]),
+        partial(delivery.fail, claim, {"code": "x", "message": "x", "params": {}}),
         partial(upkeep.take_back, worker="worker-1"))
     assert kinds(results) == {"ok": 4}
     found = fresh(mine)

@@ -28,7 +28,8 @@ def test_sizes_that_cannot_be_rendered(width: int, height: int, field: str) -> N
 @pytest.mark.parametrize(("fields", "field"), [
     ({"prompt_zh": "", "prompt_en": ""}, "prompt_zh"), ({"prompt_zh": " \n", "prompt_en": "\t"}, "prompt_zh"),
     ({"prompt_en": "x" * 10_000}, "prompt_en"), ({"prompt_zh": "a\x00"}, "prompt_zh"),
-    ({"prompt_en": "<|im_end|>"}, "prompt_en"), ({"targets": ()}, "formats"), ({"count": 0}, "count"),
+    ({"prompt_zh": "", "prompt_en": "<|im_<|im_end|>end|>"}, "prompt_zh"),
+    ({"targets": ()}, "formats"), ({"count": 0}, "count"),
     ({"count": -1}, "count"), ({"count": MAX_COUNT + 1}, "count"), ({"count": 999}, "count"), ({"seed": -1}, "seed"),
     ({"seed": MAX_SEED + 1}, "seed"), ({"seed": 10**100}, "seed"), ({"steps": 0}, "steps"), ({"steps": -1}, "steps"),
     ({"steps": 51}, "steps"), ({"steps": 10**100}, "steps"), ({"sampler": "heun"}, "sampler"),

@@ -29,7 +29,7 @@ from studio.models import (
     Worker,
 )
 from tests.conftest import Cast
-from tests.factories import BatchFactory, account, ad_format, asset, job, review, worker
+from tests.factories import BatchFactory, account, ad_format, asset, job, render_input, review, worker
 
 #: constraint -> what breaks it
 BREAKS: dict[str, Callable[[Cast], Any]] = {
@@ -50,6 +50,18 @@ BREAKS: dict[str, Callable[[Cast], Any]] = {
     "batch_seed_in_range": lambda c: _change(BatchFactory.create(campaign=c.campaign), seed=MAX_SEED + 1),
     "batch_steps_in_range": lambda c: _change(BatchFactory.create(campaign=c.campaign), steps=51),
     "batch_sampler_is_known": lambda c: _change(BatchFactory.create(campaign=c.campaign), sampler="heun"),
+    "batch_guidance_in_range": lambda c: _change(BatchFactory.create(campaign=c.campaign), guidance=20.5),
+    "batch_strength_in_range": lambda c: _change(
+        BatchFactory.create(campaign=c.campaign, source=render_input(c.campaign)), strength=0.0),
+    "batch_mask_has_a_source": lambda c: _change(
+        BatchFactory.create(campaign=c.campaign), mask=render_input(c.campaign, role="mask")),
+    "batch_control_is_whole": lambda c: _change(
+        BatchFactory.create(campaign=c.campaign), control_input=render_input(c.campaign, role="control")),
+    "renderinput_one_per_content": lambda c: [render_input(c.campaign, sha256="a" * 64) for _ in range(2)],
+    "renderinput_role_is_known": lambda c: render_input(c.campaign, role="poem"),
+    "renderinput_size_can_be_rendered": lambda c: render_input(c.campaign, width=15),
+    "renderinput_is_not_empty": lambda c: render_input(c.campaign, size_bytes=0),
+    "renderinput_sha256_is_hex": lambda c: render_input(c.campaign, sha256="A" * 64),
     "renderjob_position_in_batch": lambda c: job(c.campaign, batch=job(c.campaign).batch, position=1),
     "renderjob_status_is_known": lambda c: _change(job(c.campaign), status="asleep"),
     "renderjob_size_can_be_rendered": lambda c: _change(job(c.campaign), height=0),

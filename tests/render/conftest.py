@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from studio.domain.spec import RenderSpec
+from studio.domain.engine import EngineOptions, ModelFiles
+from studio.domain.modelcard import ModelCard
+from studio.domain.spec import RenderSpec, Step
 from studio.render.zimage import ZImageRenderer
 from tests import tiny
 
@@ -19,14 +21,31 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.build(tmp_path_factory.mktemp("model") / "tiny")
 
 
+CPU = EngineOptions(device="cpu", threads=1)
+
+
+def files(folder: Path, *, name: str = "Tiny", max_tokens: int = 64, family: str = "turbo") -> ModelFiles:
+    return ModelFiles(ModelCard(name, max_tokens=max_tokens, family=family), "abc", folder)
+
+
 @pytest.fixture(scope="session")
 def tiny_renderer(tiny_folder: Path) -> ZImageRenderer:
-    return ZImageRenderer(tiny_folder, device="cpu", threads=1, checksum="abc", name="Tiny", max_tokens=64)
+    return ZImageRenderer(files(tiny_folder), CPU)
+
+
+@pytest.fixture(scope="session")
+def base_renderer(tiny_folder: Path) -> ZImageRenderer:
+    """The same weights taken for a Z-Image base, which renders with guidance."""
+    return ZImageRenderer(files(tiny_folder, name="Base", family="base"), CPU)
 
 
 @pytest.fixture(scope="session")
 def demo_renderer() -> ZImageRenderer:
-    return ZImageRenderer(DEMO, device="cpu", threads=1)
+    return ZImageRenderer(files(DEMO, name="Demo", max_tokens=512), CPU)
+
+
+def ignore(step: Step) -> None:
+    """Listens to nothing."""
 
 
 def spec(prompt: str = "a red rose", *, seed: int = 7, width: int = 64, height: int = 64, steps: int = 8) -> RenderSpec:

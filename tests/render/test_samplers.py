@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from io import BytesIO
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -16,14 +17,10 @@ from studio.domain.spec import SAMPLERS, Step
 from studio.render import samplers
 from studio.render.preview import predicted
 from studio.render.zimage import ZImageRenderer
-from tests.render.conftest import same, spec
+from tests.render.conftest import ignore, same, spec
 
 SOLVERS = [name for name in SAMPLERS if name != "euler"]
 MEAN = 0.5
-
-
-def ignore(step: Step) -> None:
-    pass
 
 
 def gaussian_error(name: str, steps: int) -> float:
@@ -84,11 +81,10 @@ def test_so_many_steps_are_so_many_calls(tiny_renderer: ZImageRenderer, name: st
 
 
 def test_samplers_draw_differently_and_leave_euler_as_it_was(tiny_renderer: ZImageRenderer) -> None:
-    own = tiny_renderer._pipe.scheduler
+    first = tiny_renderer.render(spec(), ignore).image
     pictures = {name: tiny_renderer.render(replace(spec(), sampler=name), ignore).image for name in SAMPLERS}
     assert len({picture.tobytes() for picture in pictures.values()}) == len(SAMPLERS)
-    assert tiny_renderer._pipe.scheduler is own and isinstance(own, FlowMatchEulerDiscreteScheduler)
-    assert same(pictures["euler"], tiny_renderer.render(spec(), ignore).image)
+    assert same(pictures["euler"], first) and same(first, tiny_renderer.render(spec(), ignore).image)
 
 
 def test_in_one_step_all_samplers_draw_the_same(tiny_renderer: ZImageRenderer) -> None:
@@ -97,16 +93,17 @@ def test_in_one_step_all_samplers_draw_the_same(tiny_renderer: ZImageRenderer) -
 
 
 @pytest.mark.parametrize("name", SOLVERS)
-def test_a_cancelled_render_gives_the_own_sampler_back(tiny_renderer: ZImageRenderer, name: str) -> None:
-    own = tiny_renderer._pipe.scheduler
+def test_a_cancelled_render_leaves_nothing_to_the_next(tiny_renderer: ZImageRenderer, name: str) -> None:
+    """A multistep solver remembers earlier steps: each picture takes a new one."""
+    expected = tiny_renderer.render(replace(spec(), sampler=name), ignore).image
 
     def cancel(step: Step) -> None:
         if step.index == 3:
             raise RenderCancelled
 
     with pytest.raises(RenderCancelled):
-        tiny_renderer.render(replace(spec(), sampler=name), cancel)
-    assert tiny_renderer._pipe.scheduler is own
+        tiny_renderer.render(replace(spec(seed=5), sampler=name), cancel)
+    assert same(expected, tiny_renderer.render(replace(spec(), sampler=name), ignore).image)
 
 
 @pytest.mark.parametrize("name", SOLVERS)
@@ -116,15 +113,23 @@ def test_a_preview_shows_what_the_model_predicts(
     """The solver itself keeps that prediction: of the latents before the step."""
     shown: list[torch.Tensor] = []
     kept: list[torch.Tensor] = []
+    made: list[Any] = []
+
+    def remember(name: str, flow: FlowMatchEulerDiscreteScheduler) -> Any:
+        made.append(make(name, flow))
+        return made[-1]
+
+    make = samplers.make
 
     def show(*args: torch.Tensor) -> torch.Tensor:
         shown.append(predicted(*args))
         return shown[-1]
 
     def keep(step: Step) -> None:
-        kept.append(tiny_renderer._pipe.scheduler.model_outputs[-1].clone())
+        kept.append(made[-1].model_outputs[-1].clone())
 
-    monkeypatch.setattr("studio.render.zimage.predicted", show)
+    monkeypatch.setattr(samplers, "make", remember)
+    monkeypatch.setattr("studio.render.denoise.predicted", show)
     tiny_renderer.render(replace(spec(), sampler=name), keep)
     assert len(shown) == 8
     assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(shown, kept, strict=True))

@@ -19,8 +19,8 @@ class FlatRenderer:
 
     def render(self, spec: RenderSpec, on_step: OnStep) -> Rendered:
         self.specs.append(spec)
-        for index in range(1, spec.steps + 1):
+        for index in range(1, spec.run_steps + 1):
             self._at_step(index)
-            on_step(Step(index, spec.steps, b"preview"))
+            on_step(Step(index, spec.run_steps, b"preview"))
         image = Image.new("RGB", (spec.render_width, spec.render_height), (spec.seed % 256, 90, 200))
-        return Rendered(image, {"text": 1.0, "steps": [2.0] * spec.steps, "decode": 3.0}, 4, False)
+        return Rendered(image, {"text": 1.0, "steps": [2.0] * spec.run_steps, "decode": 3.0}, 4, False)

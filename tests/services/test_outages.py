@@ -10,7 +10,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from studio.models import Asset, RenderJob
-from studio.services import rendering, upkeep, workers
+from studio.services import delivery, rendering, upkeep, workers
 from tests.conftest import Cast
 from tests.factories import balance, job, ledger, worker
 from tests.services.fake import FlatRenderer
@@ -49,7 +49,7 @@ def test_in_the_middle_of_a_render(cast: Cast, error: Exception) -> None:
     assert balance(cast.team) == (0, 1)
 
 
-@pytest.mark.parametrize(("module", "name"), [(workers, "busy"), (rendering, "_finish"), (workers, "idle")])
+@pytest.mark.parametrize(("module", "name"), [(workers, "busy"), (delivery, "finish"), (workers, "idle")])
 def test_at_its_ends(cast: Cast, monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
     worker()
     mine = job(cast.campaign)

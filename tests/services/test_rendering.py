@@ -16,7 +16,7 @@ from studio import storage
 from studio.domain.errors import RenderError
 from studio.domain.states import JobStatus
 from studio.models import Activity, Asset, RenderJob, Worker
-from studio.services import quotas, rendering, renders, upkeep
+from studio.services import delivery, guides, quotas, rendering, renders, upkeep
 from tests.conftest import Cast
 from tests.factories import ad_format, balance, job, ledger, settled, worker
 from tests.services.fake import FlatRenderer
@@ -185,7 +185,7 @@ def test_an_old_worker_finishing_late_changes_nothing(cast: Cast) -> None:
     new = claimed(mine)
     rendering.run_job(old, FlatRenderer())  # its first step finds the lease gone
     assert fresh(mine).lease_token == new.lease_token and not Asset.objects.exists()
-    assert rendering.fail(old, {"code": "x", "message": "x", "params": {}}) is False
+    assert delivery.fail(old, {"code": "x", "message": "x", "params": {}}) is False
     assert ledger(mine) == ["reserve"]
     rendering.run_job(new, FlatRenderer())
     assert Asset.objects.get().recipe["attempt"] == 2 and settled(mine)
@@ -194,8 +194,9 @@ def test_an_old_worker_finishing_late_changes_nothing(cast: Cast) -> None:
 def test_finishing_twice_charges_once(cast: Cast) -> None:
     mine = job(cast.campaign)
     taken = claimed(mine)
-    picture = rendering._store(taken, FlatRenderer().render(taken.spec(), lambda step: None), {})
-    assert [rendering._finish(taken, picture) for _ in range(2)] == [True, False]
+    prepared = guides.prepare(taken)
+    picture = delivery.store(taken, prepared, FlatRenderer().render(prepared.spec, lambda step: None), {})
+    assert [delivery.finish(taken, picture) for _ in range(2)] == [True, False]
     assert settled(mine) and Asset.objects.count() == 1
 
 

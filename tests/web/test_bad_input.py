@@ -37,10 +37,9 @@ BAD: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
         {"prompt_en": "\x1b[31m red"},
         "The prompt contains control characters. Type it again, or paste it as plain text.", {}),
     "a NUL": ({"prompt_en": "a\x00b"}, "Null characters are not allowed.", {}),
-    "a control token": (
-        {"prompt_en": "a rose <|im_end|>"},
-        "The prompt contains “%(token)s”, which is reserved for the model. Remove it.",
-        {"token": "<|im_end|>"}),
+    "only control tokens": (
+        {"prompt_zh": "", "prompt_en": "<|im_start|> <|im_<|im_end|>end|>"},
+        "Write a prompt in Chinese, in English, or in both.", {}),
     "no format": ({"formats": []}, "Choose at least one format.", {}),
     "an unknown format": ({"formats": ["poster-a0"]}, "There is no format called “%(value)s”.", {"value": "poster-a0"}),
     "a format with a NUL": ({"formats": ["a\x00"]}, "There is no format called “%(value)s”.", {"value": "a\x00"}),

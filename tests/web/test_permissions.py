@@ -12,11 +12,11 @@ from django.test import Client
 from django.urls import URLPattern, get_resolver, reverse
 
 from studio.domain.states import OPEN_JOBS
-from studio.models import Activity, Asset, Campaign, RenderBatch, RenderJob, Review, Team, User
+from studio.models import Activity, Asset, Campaign, RenderBatch, RenderInput, RenderJob, Review, Team, User
 from studio.web.urls import urlpatterns
 from tests.conftest import SignIn
 from tests.factories import balance
-from tests.web.world import World, composer
+from tests.web.world import World, composer, upload
 
 ROLES = ("anonymous", "stranger", "viewer", "marketer", "reviewer", "admin", "superuser")
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
@@ -49,6 +49,7 @@ SIGNED_IN = (302,) + (200,) * 6
 SIGNED_IN_ELSEWHERE = (302,) * 7
 MEMBERS = (302, 404) + (200,) * 5
 #                   nobody stranger viewer marketer reviewer admin superuser
+MAKERS =            (302,  404,     403,   200,     200,     200,  200)
 MAKERS_FORM =       (302,  404,     403,   302,     302,     302,  302)
 REVIEWERS_FORM =    (302,  404,     403,   403,     302,     302,  302)
 ADMINS =            (302,  404,     403,   403,     403,     200,  200)
@@ -63,6 +64,10 @@ ROWS = [
     Row("gallery-home", "get", SIGNED_IN_ELSEWHERE),
     Row("studio", "get", MEMBERS, _campaign),
     Row("create-render", "post", MAKERS_FORM, _campaign, lambda w: composer()),
+    Row("add-input", "post", MAKERS, _campaign, lambda w: {"field": "source", "source_file": upload()}),
+    Row("input", "get", MEMBERS, lambda w: {"pk": w.begun.pk}),
+    Row("input-edges", "get", MEMBERS, lambda w: {"pk": w.begun.pk}),
+    Row("tokens", "post", SIGNED_IN, data=lambda w: {"prompt_en": "a red rose"}),
     Row("frames", "get", MEMBERS, _campaign, lambda w: {"job": str(w.queued.pk)}),
     Row("batch", "get", MEMBERS, _number),
     Row("batch-by-id", "get", MEMBERS, lambda w: _campaign(w) | {"pk": w.batch.pk}),
@@ -72,6 +77,7 @@ ROWS = [
     Row("cancel-job", "post", MAKERS_FORM, lambda w: {"pk": w.queued.pk}),
     Row("retry-job", "post", MAKERS_FORM, lambda w: {"pk": w.failed.pk}),
     Row("pick", "post", MAKERS_FORM, lambda w: {"pk": w.draft.pk}, lambda w: {"picked": "1"}),
+    Row("again", "post", MAKERS_FORM, lambda w: {"pk": w.draft.pk}),
     Row("picture", "get", MEMBERS, lambda w: {"pk": w.draft.pk}),
     Row("thumb", "get", MEMBERS, lambda w: {"pk": w.draft.pk}),
     Row("review-queue", "get", (302, 200, 200, 200, 302, 302, 302)),
@@ -112,7 +118,7 @@ def _state() -> list[Any]:
     """Everything that a refused request must leave as it is."""
     jobs = list(RenderJob.objects.order_by("pk").values_list("pk", "status"))
     assets = list(Asset.objects.order_by("pk").values_list("pk", "status", "picked"))
-    counts = [model.objects.count() for model in (Activity, Campaign, RenderBatch, Review)]
+    counts = [model.objects.count() for model in (Activity, Campaign, RenderBatch, RenderInput, Review)]
     return [jobs, assets, counts, [balance(team) for team in Team.objects.order_by("pk")],
             list(Team.objects.order_by("pk").values_list("monthly_pictures"))]
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import uuid4
 
+from django.core.files.uploadedfile import SimpleUploadedFile
+
 from studio import storage
+from studio.domain.guides import InputRole
 from studio.domain.states import AssetStatus, JobStatus
-from studio.models import Asset, RenderBatch, RenderJob
+from studio.models import Asset, RenderBatch, RenderInput, RenderJob
+from studio.services import inputs
 from tests.conftest import Cast
-from tests.factories import PNG, WEBP, BatchFactory, ad_format, asset, job, worker
+from tests.factories import PNG, WEBP, BatchFactory, ad_format, asset, job, picture, worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class World:
     draft: Asset
     in_review: Asset
     approved: Asset
+    begun: RenderInput
 
 
 def make_world(cast: Cast) -> World:
@@ -36,10 +41,16 @@ def make_world(cast: Cast) -> World:
     storage.put(draft.thumb_key, WEBP, "image/webp")
     return World(
         cast, batch, queued, failed, draft, asset(cast.campaign, status=AssetStatus.IN_REVIEW),
-        asset(cast.campaign, status=AssetStatus.APPROVED))
+        asset(cast.campaign, status=AssetStatus.APPROVED),
+        inputs.add(user=cast.marketer, campaign=cast.campaign, role=InputRole.IMAGE, data=picture()))
 
 
 def composer(**fields: object) -> dict[str, object]:
     """What the composer posts; by default one small picture."""
     return {"prompt_zh": "红玫瑰", "prompt_en": "a red rose", "formats": ["custom"], "custom_width": "64",
             "custom_height": "64", "count": "1", "seed": "7", "request_key": str(uuid4())} | fields
+
+
+def upload(data: bytes | None = None, name: str = "picture.png") -> SimpleUploadedFile:
+    """A file as a browser sends it; by default a picture."""
+    return SimpleUploadedFile(name, picture() if data is None else data, "image/png")

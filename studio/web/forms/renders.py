@@ -14,6 +14,7 @@ from studio.domain.errors import Invalid
 from studio.domain.spec import MAX_SEED, SAMPLER, SAMPLER_LABELS, STEPS, RenderRequest, Target
 from studio.models import AdFormat, RenderBatch
 from studio.web import model
+from studio.web.forms.guides import GuideFields, from_batch
 from studio.web.texts import error_text
 
 CUSTOM = "custom"
@@ -21,8 +22,11 @@ CUSTOM = "custom"
 _SHOWN_AT = {"width": "custom_width", "height": "custom_height"}
 
 
-class RenderForm(forms.Form):
-    """Prompt in two languages, formats, count, seed, steps, sampler. `request()` gives the validated domain value."""
+class RenderForm(GuideFields):
+    """Prompt in two languages, formats, count, seed, steps, sampler, and what leads the picture.
+
+    `request()` gives the validated domain value.
+    """
 
     prompt_zh = forms.CharField(required=False, strip=False, widget=forms.Textarea)
     prompt_en = forms.CharField(required=False, strip=False, widget=forms.Textarea)
@@ -52,6 +56,9 @@ class RenderForm(forms.Form):
         card = model.card()
         #: What an empty number of steps stands for.
         self.model_steps = card.steps if card else STEPS
+        #: Whether guidance and a negative prompt do anything, and what an empty guidance stands for.
+        self.guides = bool(card and card.guides)
+        self.model_guidance = card.guidance if card and card.guides else 0.0
         self.presets = list(AdFormat.objects.filter(active=True))
         chosen: forms.MultipleChoiceField = self.fields["formats"]  # type: ignore[assignment]  # fields are typed as Field
         chosen.choices = [(preset.key, str(preset)) for preset in self.presets] + [(CUSTOM, CUSTOM)]
@@ -59,7 +66,7 @@ class RenderForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         """Build the domain value; its refusals become errors beside the fields."""
-        data = self.cleaned_data
+        data = super().clean()
         if self.errors:
             return data
         seed = data["seed"] if data["seed"] is not None else randbelow(MAX_SEED + 1)
@@ -67,11 +74,17 @@ class RenderForm(forms.Form):
             self._request = RenderRequest(
                 prompt_zh=data["prompt_zh"], prompt_en=data["prompt_en"], targets=tuple(self._targets()),
                 count=data["count"], seed=seed, sampler=data["sampler"] or SAMPLER,
-                steps=self.model_steps if data["steps"] is None else data["steps"])
+                steps=self.model_steps if data["steps"] is None else data["steps"],
+                guidance=self.model_guidance if data["guidance"] is None else data["guidance"],
+                negative=data["negative"], start=self.start(), control=self.led_by(), loras=self.lora_requests())
         except Invalid as error:
-            field = _SHOWN_AT.get(error.field, error.field)
-            self.add_error(field if field in self.fields else None, error_text(error))
+            self.refuse(error)
         return data
+
+    def refuse(self, error: Invalid) -> None:
+        """Show a refusal beside its field."""
+        field = _SHOWN_AT.get(error.field, error.field)
+        self.add_error(field if field in self.fields else None, error_text(error))
 
     def _targets(self) -> list[Target]:
         presets = {preset.key: preset for preset in self.presets}
@@ -111,14 +124,19 @@ class RenderForm(forms.Form):
         return int(text) if text.isdecimal() and len(text) < 4 else None
 
 
-def fresh(batch: RenderBatch | None, *, formats: list[str], seed: int | None = None) -> RenderForm:
-    """A composer filled from an earlier batch, with a new request key."""
+def fresh(
+    batch: RenderBatch | None, *, formats: list[str], seed: int | None = None, inputs: bool = True,
+) -> RenderForm:
+    """A composer filled from an earlier batch, with a new request key; with its pictures unless `inputs` is False."""
     initial: dict[str, Any] = {"request_key": uuid4(), "count": 2, "formats": formats, "sampler": SAMPLER}
     if batch:
+        initial |= from_batch(batch, inputs=inputs)
         initial |= {"prompt_zh": batch.prompt_zh, "prompt_en": batch.prompt_en, "count": batch.count,
                     "steps": batch.steps, "sampler": batch.sampler}
     if seed is not None:
         initial |= {"seed": seed, "seed_locked": True}
     form = RenderForm(initial=initial)
     form.initial.setdefault("steps", form.model_steps)
+    if not form.guides or not batch:
+        form.initial["guidance"] = form.model_guidance
     return form

@@ -12,15 +12,16 @@ from django.db.models.functions import TruncDate
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, resolve_url
 from django.utils import timezone
-from django.utils.translation import ngettext
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from studio import permissions
 from studio.domain.states import AssetStatus
 from studio.models import AdFormat, Asset, Campaign
 from studio.models.assets import AssetQuerySet
-from studio.services import reviews
-from studio.web import campaign_bar
+from studio.services import renders, reviews
+from studio.web import again as again_texts
+from studio.web import campaign_bar, model
 from studio.web.http import StudioRequest, back, page, say, shown_page, signed_in
 from studio.web.views.studio import visible_campaign
 
@@ -124,7 +125,9 @@ def _detail(request: StudioRequest, campaign: Campaign, order: list[int]) -> dic
     pk = _number(request.GET.get("frame", ""))
     if pk is None:
         return None
-    asset = get_object_or_404(Asset.objects.filter(campaign=campaign).for_tiles(), pk=pk)
+    found = Asset.objects.filter(campaign=campaign).for_tiles().select_related(
+        "job__batch__again_of__job__batch", "job__batch__source", "job__batch__mask", "job__batch__control_input")
+    asset = get_object_or_404(found, pk=pk)
     place = order.index(pk) if pk in order else -1
     bar = stages(asset)
     return {
@@ -133,16 +136,20 @@ def _detail(request: StudioRequest, campaign: Campaign, order: list[int]) -> dic
         "previous": order[place - 1] if place > 0 else None,
         "next": order[place + 1] if 0 <= place < len(order) - 1 else None,
         "stages": bar[1:], "waited": bar[0]["ms"], "took": sum(stage["ms"] for stage in bar[1:]),
-        "may_withdraw": permissions.decide(request.user, "asset.withdraw", asset)}
+        "may_withdraw": permissions.decide(request.user, "asset.withdraw", asset),
+        "may_render": permissions.decide(request.user, "render.create", campaign),
+        "forecast": again_texts.forecast(asset), "outcome": again_texts.outcome(asset)}
 
 
 def stages(asset: Asset) -> list[dict[str, Any]]:
     """The timings of the recipe in order: key, milliseconds, for the bar and its legend."""
     timings = asset.recipe.get("timings", {})
     found = []
-    for key in ("queue", "text", "steps", "decode", "encode", "store"):
+    for key in ("queue", "text", "prepare", "steps", "decode", "encode", "store"):
         value = timings.get(key, 0)
         parts = value if isinstance(value, list) else [value]
+        if key == "prepare" and not value:
+            continue  # made before this stage was measured on its own
         found.append({"key": key, "parts": parts, "ms": round(sum(parts), 1)})
     return found
 
@@ -187,6 +194,18 @@ def pick(request: StudioRequest, pk: int) -> HttpResponse:
     if request.htmx:  # the tile, the numbers and the panel follow
         return HttpResponse(status=204, headers={"HX-Trigger": "gallery:refresh"})
     return HttpResponseRedirect(back(request, resolve_url("gallery", asset.campaign.slug)))
+
+
+@require_POST
+@signed_in
+def again(request: StudioRequest, pk: int) -> HttpResponse:
+    """Render a finished picture once more, exactly as it was."""
+    asset = get_object_or_404(Asset.objects.visible_to(request.user).for_tiles(), pk=pk)
+    batch = renders.again(
+        user=request.user, asset=asset, card=model.required_card(), today=timezone.localdate())
+    say(request, gettext("Frame %(frame)s is rendered again, as batch %(batch)d.") % {
+        "frame": asset.job.frame, "batch": batch.number})
+    return HttpResponseRedirect(resolve_url("studio", asset.campaign.slug))
 
 
 @require_POST

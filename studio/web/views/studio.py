@@ -13,12 +13,15 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from studio import permissions
+from studio.domain.errors import Invalid
+from studio.domain.guides import Task
 from studio.domain.prompting import MAX_PROMPT_CHARS
 from studio.domain.spec import MAX_COUNT, MAX_PICTURES, MAX_SEED, MAX_STEPS, SAMPLER_LABELS
 from studio.domain.states import JobStatus
 from studio.models import AdFormat, Asset, Campaign, QuotaAccount, RenderJob, User
-from studio.services import quotas, renders
-from studio.web import campaign_bar, model
+from studio.services import guides, quotas, renders
+from studio.templatetags.studio_words import KINDS
+from studio.web import campaign_bar, model, slots
 from studio.web.forms.renders import CUSTOM, RenderForm, fresh
 from studio.web.http import StudioRequest, page, say, signed_in
 from studio.web.sheets import lane, sheets
@@ -40,13 +43,18 @@ def _composer(request: StudioRequest, campaign: Campaign) -> RenderForm:
     if reuse.isdecimal() and len(reuse) < 18:
         asset = Asset.objects.visible_to(request.user).filter(pk=reuse).select_related("job__batch").first()
     if asset:
-        form = fresh(asset.job.batch, formats=[asset.ad_format_id or CUSTOM], seed=asset.job.seed)
+        form = fresh(asset.job.batch, formats=[asset.ad_format_id or CUSTOM], seed=asset.job.seed,
+                     inputs=asset.campaign_id == campaign.pk)
         if not asset.ad_format_id:
             form.initial.update(custom_width=asset.width, custom_height=asset.height)
         return form
     wanted = list(campaign.formats.filter(active=True).values_list("key", flat=True)[:2])
     last = campaign.batches.filter(requested_by=request.user).order_by("-number").first()
-    return fresh(last, formats=wanted or ["xiaohongshu-3x4"])
+    form = fresh(last, formats=wanted or ["xiaohongshu-3x4"])
+    begin = slots.finished(request, campaign, request.GET.get("start", ""))
+    if begin:
+        form.initial.update(task=Task.IMAGE.value, source=None, mask=None, source_asset=begin)
+    return form
 
 
 def _shaped(presets: list[AdFormat]) -> list[AdFormat]:
@@ -70,7 +78,11 @@ def _compose(request: StudioRequest, campaign: Campaign, form: RenderForm) -> di
         "pictures": len(chosen) * int(count) if count.isdecimal() and len(count) < 4 else 0,
         "prompt_limit": MAX_PROMPT_CHARS, "count_limit": MAX_COUNT, "seed_limit": MAX_SEED,
         "pictures_limit": MAX_PICTURES, "steps_limit": MAX_STEPS, "samplers": SAMPLER_LABELS,
-        "model": model.card(), "quota": _quota(campaign),
+        "model": model.card(), "quota": _quota(campaign), "has_control": guides.control_available(),
+        "no_control": guides.NO_CONTROL, "kinds": KINDS,
+        "slots": slots.filled(
+            campaign, {name: form[name].value() for name in slots.ROLES}, form.errors,
+            form.initial.get("source_asset")),
     }
 
 
@@ -104,14 +116,22 @@ def create_render(request: StudioRequest, slug: str) -> HttpResponse:
     """Queue what the composer asks for. htmx gets the new batch and a fresh composer; a form post goes back."""
     campaign = visible_campaign(request, slug)
     permissions.require(request.user, "render.create", campaign)
-    form = RenderForm(request.POST)
-    if not form.is_valid():
+    data, errors = slots.posted(request, campaign)
+    form = RenderForm(data, upload_errors=errors)
+    if "remove" in data:  # a page without scripts asks for the form with that slot empty
+        return page(request, "studio/studio.html", _context(request, campaign, form), status=422)
+    batch = None
+    if form.is_valid():
+        try:
+            batch = renders.request_render(
+                user=request.user, campaign=campaign, request=form.request(), request_key=form.key,
+                card=model.required_card(), today=timezone.localdate())
+        except Invalid as error:
+            form.refuse(error)
+    if batch is None:
         if request.htmx:
             return page(request, "studio/_composer.html", _answer(request, campaign, form), status=422)
         return page(request, "studio/studio.html", _context(request, campaign, form), status=422)
-    batch = renders.request_render(
-        user=request.user, campaign=campaign, request=form.request(), request_key=form.key,
-        card=model.required_card(), today=timezone.localdate())
     if not request.htmx:
         return HttpResponseRedirect(resolve_url("studio", slug))
     seed = batch.seed if form.cleaned_data["seed_locked"] else None

@@ -1,0 +1,95 @@
+"""From the engine's picture to a closed job: encode, label, store, then one transaction. Files first, rows second."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from studio import imaging, labels, notify, storage
+from studio.domain.spec import Rendered
+from studio.domain.states import JobStatus
+from studio.models import Asset, RenderJob
+from studio.services import activity, guides, quotas
+from studio.services.guides import Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A stored picture: what its row will say."""
+
+    file_key: str
+    thumb_key: str
+    sha256: str
+    size_bytes: int
+    recipe: dict[str, Any]
+
+
+def store(job: RenderJob, prepared: Prepared, rendered: Rendered, provenance: dict[str, str]) -> Picture:
+    """Bring to the exact pixels, label, encode, and write both files."""
+    clock = time.perf_counter()
+    image = prepared.deliver(rendered.image)
+    data = imaging.encode_png(image, xmp=labels.xmp_packet(
+        producer=settings.AI_LABEL_PRODUCER, produce_id=str(job.pk)))
+    thumb = imaging.thumbnail(image)
+    encoded = time.perf_counter()
+    digest = sha256(data).hexdigest()
+    file_key = storage.put(storage.asset_key(job.pk, digest, "png"), data, "image/png")
+    thumb_key = storage.put(storage.asset_key(job.pk, digest, "thumb.webp"), thumb, "image/webp")
+    stored = time.perf_counter()
+    assert job.started_at is not None
+    timings = {
+        "queue": _ms((job.started_at - job.created_at).total_seconds()), **rendered.timings,
+        "encode": _ms(encoded - clock), "store": _ms(stored - encoded)}
+    recipe = {
+        "prompt": job.batch.prompt, "prompt_tokens": rendered.prompt_tokens, "truncated": rendered.truncated,
+        "seed": job.seed, "sampler": job.batch.sampler, "steps": job.batch.steps, "guidance": job.batch.guidance,
+        "width": job.width, "height": job.height,
+        "render_width": job.render_width, "render_height": job.render_height, **prepared.facts,
+        "pixels": guides.pixels(rendered.image), "attempt": job.attempts, "worker": job.worker,
+        **provenance, "engine": sorted(provenance), "timings": timings}
+    return Picture(file_key, thumb_key, digest, len(data), recipe)
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)
+
+
+def finish(job: RenderJob, picture: Picture) -> bool:
+    """Close the job as done, once: asset, state fenced by the token, charge. False: it was not ours."""
+    with transaction.atomic(durable=True):
+        ours = RenderJob.objects.filter(pk=job.pk, lease_token=job.lease_token)
+        if not ours.move(job.pk, JobStatus.DONE, finished_at=timezone.now(), step=job.batch.run_steps):
+            return False
+        Asset.objects.create(
+            job=job, campaign=job.campaign, author_id=job.batch.requested_by_id, ad_format=job.ad_format,
+            file_key=picture.file_key, thumb_key=picture.thumb_key, sha256=picture.sha256,
+            size_bytes=picture.size_bytes, width=job.width, height=job.height, alt=job.batch.prompt,
+            recipe=picture.recipe)
+        quotas.settle(job.pk)
+        notify.job_changed(job, JobStatus.DONE)
+    return True
+
+
+def fail(job: RenderJob, error: dict[str, Any]) -> bool:
+    """Close the job as failed and give its quota back. False: it was not ours any more."""
+    with transaction.atomic(durable=True):
+        ours = RenderJob.objects.filter(pk=job.pk, lease_token=job.lease_token)
+        if not ours.move(job.pk, JobStatus.FAILED, finished_at=timezone.now(), error=_plain(error)):
+            return False
+        quotas.release(job.pk)
+        activity.record(verb="render.failed", campaign=job.campaign, frame=job.frame, reason=str(error["code"]))
+        notify.job_changed(job, JobStatus.FAILED)
+    return True
+
+
+def _plain(error: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as JSON can hold them."""
+    return error | {"params": {
+        name: value if isinstance(value, int | float | str) else str(value)
+        for name, value in error["params"].items()}}
