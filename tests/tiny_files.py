@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import Qwen3Config, Qwen3Model
 
+from studio.domain.engine import ModelFiles
+from studio.domain.modelcard import ModelCard
 from tests import tiny
 
 Tensors = dict[str, Tensor]
@@ -84,6 +87,21 @@ def model_folder(folder: Path, **save_options: Any) -> Path:
         text_encoder=text_encoder(), transformer=transformer(),
     ).save_pretrained(folder, safe_serialization=True, **save_options)
     return folder
+
+
+def single_files(folder: Path, to: Path) -> ModelFiles:
+    """The model of `model_folder` as three files in the original's keys beside a folder of configurations."""
+    for name in ("transformer/config.json", "text_encoder/config.json", "vae/config.json",
+                 "scheduler/scheduler_config.json"):
+        (to / "config" / name).parent.mkdir(parents=True)
+        shutil.copy(folder / name, to / "config" / name)
+    words = {f"model.{key}": tensor for key, tensor in text_encoder().state_dict().items()}
+    return ModelFiles(
+        ModelCard("Tiny"), config=to / "config", tokenizer=folder / "tokenizer",
+        transformer=save(original_transformer(transformer().state_dict()), to / "z.safetensors"),
+        text_encoder=save(words, to / "qwen.safetensors"),
+        vae=save(original_vae(vae().state_dict()), to / "ae.safetensors"),
+    )
 
 
 # --- models: from diffusers' keys ----------------------------------------------------------

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,19 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def single(folder: Path, tmp_path: Path) -> ModelFiles:
     """The same model as three files beside a folder of configurations, as ComfyUI users keep it."""
-    config = tmp_path / "config"
-    for name in ("transformer/config.json", "text_encoder/config.json", "vae/config.json",
-                 "scheduler/scheduler_config.json"):
-        (config / name).parent.mkdir(parents=True)
-        shutil.copy(folder / name, config / name)
-    transformer = files.original_transformer(files.transformer().state_dict())
-    encoder = {f"model.{key}": tensor for key, tensor in files.text_encoder().state_dict().items()}
-    return ModelFiles(
-        ModelCard("Tiny"), config=config, tokenizer=folder / "tokenizer",
-        transformer=files.save(transformer, tmp_path / "z.safetensors"),
-        text_encoder=files.save(encoder, tmp_path / "qwen.safetensors"),
-        vae=files.save(files.original_vae(files.vae().state_dict()), tmp_path / "ae.safetensors"),
-    )
+    return files.single_files(folder, tmp_path)
 
 
 def with_file(model: ModelFiles, network: str, path: Path) -> ModelFiles:
@@ -144,6 +130,21 @@ def test_files_are_converted_whatever_they_hold(single: ModelFiles, tmp_path: Pa
     path = files.save(state, tmp_path / "other.safetensors")
     found = loader.load(replace(single, transformer=path), CPU, torch.bfloat16).transformer.state_dict()
     assert all(torch.equal(found[key], tensor.to(torch.bfloat16)) for key, tensor in state.items())
+
+
+def test_the_text_encoder_can_stay_off_the_card(single: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tensors never touch the device of the others."""
+    fill, where = tensors.fill, {}
+
+    def watched(module: nn.Module, found: Any, path: Path, device: torch.device, dtype: torch.dtype) -> None:
+        where[type(module).__name__] = device
+        fill(module, found, path, CPU, dtype)
+
+    monkeypatch.setattr(tensors, "fill", watched)
+    monkeypatch.setattr(nn.Module, "to", lambda module, _device: module)
+    assert_is_the_model(loader.load(single, torch.device("cuda"), torch.float32, text_encoder_device=CPU))
+    assert where == {
+        "ZImageTransformer2DModel": torch.device("cuda"), "Qwen3Model": CPU, "AutoencoderKL": torch.device("cuda")}
 
 
 def test_nothing_is_computed_in_fp16(folder: Path) -> None:
@@ -248,32 +249,3 @@ def test_a_folder_without_weights_is_named(folder: Path, tmp_path: Path) -> None
     weights.unlink()
     with pytest.raises(ModelUnusable, match="m/vae holds no safetensors file"):
         loader.load(in_folder(copied), CPU, torch.float32)
-
-
-def _anonymous() -> int:
-    """Bytes of this process that no file stands behind."""
-    text = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(text.split("RssAnon:")[1].split()[0]) * 1024
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads Linux's /proc")
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_loading_holds_one_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
-    side, count = 2048, 8
-    names = {f"{index}.weight": (side, side) for index in range(count)}
-    path = files.save({name: torch.zeros(shape) for name, shape in names.items()}, tmp_path / "big.safetensors")
-    with torch.device("meta"):
-        module = nn.Sequential(*(nn.Linear(side, side, bias=False) for _ in range(count)))
-    seen, read = [], tensors.Reader.read
-
-    def watched(*args: Any) -> torch.Tensor:
-        found = read(*args)
-        seen.append(_anonymous())
-        return found
-
-    monkeypatch.setattr(tensors.Reader, "read", watched)
-    ctypes.CDLL(None).malloc_trim(0)  # what earlier tests have freed must not be taken for this one's
-    before = _anonymous()
-    tensors.fill(module, tensors.placed(tensors.listed(path), str), path, CPU, dtype)
-    copy = count * side * side * dtype.itemsize
-    assert 0.8 * copy < max(seen) - before < 1.25 * copy
