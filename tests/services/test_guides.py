@@ -176,7 +176,7 @@ def test_what_is_gone_at_render_time_is_a_failed_job_without_a_charge(
     assert ledger(found) == ["reserve", "release"]
 
 
-def test_a_lora_that_is_gone_has_a_name() -> None:
+def test_a_lora_that_is_gone_has_a_name(db: None) -> None:
     with pytest.raises(RenderError, match="tea"):
         guides.lora("tea")
 
