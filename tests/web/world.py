@@ -13,7 +13,7 @@ from studio.domain.states import AssetStatus, JobStatus
 from studio.models import Asset, RenderBatch, RenderInput, RenderJob
 from studio.services import inputs
 from tests.conftest import Cast
-from tests.factories import PNG, WEBP, BatchFactory, ad_format, asset, job, picture, worker
+from tests.factories import PNG, WEBP, BatchFactory, ad_format, asset, job, mask, picture, worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +54,9 @@ def composer(**fields: object) -> dict[str, object]:
 def upload(data: bytes | None = None, name: str = "picture.png") -> SimpleUploadedFile:
     """A file as a browser sends it; by default a picture."""
     return SimpleUploadedFile(name, picture() if data is None else data, "image/png")
+
+
+def bring(cast: Cast, role: str = "image", data: bytes | None = None) -> RenderInput:
+    """A picture that the marketer uploaded."""
+    return inputs.add(user=cast.marketer, campaign=cast.campaign, role=InputRole(role),
+                      data=data or (mask() if role == "mask" else picture()))
