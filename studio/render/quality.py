@@ -134,9 +134,10 @@ def run(files: ModelFiles, options: EngineOptions, precision: str) -> tuple[Qual
     """
     from studio.render.zimage import ZImageRenderer
 
+    load: Callable[..., Renderer] = ZImageRenderer
+
     def make(name: str) -> Renderer:
-        renderer: Renderer = ZImageRenderer(files, replace(options, precision=name, default_precision=""))
-        return renderer
+        return load(files, replace(options, precision=name, default_precision=""))
 
     return measure(make, exact_precision(options.device), precision, files.card)
 
@@ -174,7 +175,8 @@ def _row(label: str, one: Image.Image, other: Image.Image) -> Row:
     a, b = (np.asarray(image.convert("RGB"), dtype=np.float64) for image in (one, other))
     error = float(np.mean((a - b) ** 2))
     psnr = EQUAL if error == 0 else min(EQUAL, 10 * math.log10(255**2 / error))
-    return Row(label, psnr, float(structural_similarity(a, b, channel_axis=2, data_range=255.0)))
+    ssim = structural_similarity(a, b, channel_axis=2, data_range=255.0)  # type: ignore[no-untyped-call]
+    return Row(label, psnr, float(ssim))
 
 
 def _small(image: Image.Image) -> Image.Image:

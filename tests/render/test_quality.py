@@ -34,7 +34,7 @@ def noisy(image: Image.Image, amount: float) -> Image.Image:
 
 def test_equal_pictures_pass_with_full_marks() -> None:
     found = quality.compare([picture(0), picture(1)], [picture(0), picture(1)])
-    assert (found.psnr, found.ssim, found.passed) == (quality.EQUAL, pytest.approx(1.0), True)
+    assert found.passed and found.psnr == quality.EQUAL and found.ssim == pytest.approx(1.0)
     assert [row.label for row in found.rows] == ["1", "2"] and found.text.startswith("passed: SSIM 1.000")
 
 
