@@ -135,22 +135,31 @@ class Ours:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Milliseconds: medians by stage, and of whole pictures without waiting between stages."""
+    """Milliseconds: medians by stage, and of whole pictures, one a round, without waiting between stages."""
 
     stages: dict[str, float]
-    picture: float
+    rounds: tuple[float, ...]
     idle: float | None  # share of the time that the GPU waited between pictures of a queue
     peak: int | None  # bytes
-    pictures: int
+
+    @property
+    def picture(self) -> float:
+        """Median."""
+        return statistics.median(self.rounds)
 
 
-def interleaved(engines: dict[str, Engine], width: int, height: int, rounds: int) -> dict[str, Times]:
-    """Time `engines` in turn, so that what else the machine does falls on all of them."""
+def interleaved(engines: dict[str, Engine], width: int, height: int, rounds: int, until: float) -> dict[str, Times]:
+    """Time `engines` in turn, so that what else the machine does falls on all of them.
+
+    No round begins after `until` (of perf_counter), but the first that counts.
+    """
     cuda = torch.cuda.is_available()
     stages: dict[str, dict[str, list[float]]] = {name: {} for name in engines}
     whole: dict[str, list[float]] = {name: [] for name in engines}
     peaks: dict[str, int] = {}
     for number in range(rounds + 1):  # the first is a warm-up
+        if number > 1 and perf_counter() > until:
+            break
         for name, engine in engines.items():
             for staged in (False, True):
                 if cuda:
@@ -164,8 +173,8 @@ def interleaved(engines: dict[str, Engine], width: int, height: int, rounds: int
             if cuda:
                 peaks[name] = torch.cuda.max_memory_allocated()
     return {name: Times(
-        {stage: statistics.median(found) for stage, found in stages[name].items()}, statistics.median(whole[name]),
-        idle_share(engine, width, height) if cuda else None, peaks.get(name), rounds,
+        {stage: statistics.median(found) for stage, found in stages[name].items()}, tuple(whole[name]),
+        idle_share(engine, width, height) if cuda else None, peaks.get(name),
     ) for name, engine in engines.items()}
 
 

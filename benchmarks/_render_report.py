@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -24,11 +25,16 @@ class Row:
     stock: Times | None = None
     floor: float | None = None  # ms of the steps' arithmetic at the speed measured in this run
     reason: str = ""
+    apart: bool = False  # the stock pipeline was timed earlier in the run, with other variants
 
     @property
     def ratio(self) -> float | None:
-        """Whole picture: this variant by the stock pipeline."""
-        return self.times.picture / self.stock.picture if self.times and self.stock else None
+        """Whole picture: this variant by the stock pipeline, the median over rounds timed in turn."""
+        if not self.times or not self.stock:
+            return None
+        if self.apart:
+            return self.times.picture / self.stock.picture
+        return statistics.median(a / b for a, b in zip(self.times.rounds, self.stock.rounds, strict=True))
 
 
 @dataclass
