@@ -154,9 +154,13 @@ class Products:
     Scores and softmax are fp32, as in the kernels it stands for.
     """
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # the parts depend on the size; three kernels gain nothing from compiling
-    def __call__(self, attn: Any, hidden_states: Tensor, *_args: object, **_kwargs: object) -> Tensor:
-        """hidden_states: [batch, channels, height, width]."""
+    # How many parts depends on the size, and three kernels gain nothing from compiling.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def __call__(
+        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: None = None, attention_mask: None = None,
+        temb: None = None,
+    ) -> Tensor:
+        """hidden_states: [batch, channels, height, width]. The others are always None in a VAE."""
         batch, channels, height, width = hidden_states.shape
         flat = attn.group_norm(hidden_states.reshape(batch, channels, -1)).transpose(1, 2)
         q, keys, values = attn.to_q(flat), attn.to_k(flat).transpose(1, 2), attn.to_v(flat)
