@@ -96,7 +96,7 @@ def test_verify_writes_down_what_it_finds(folder: Path) -> None:
     with pytest.raises(ModelUnusable, match="is incomplete"):
         models.verify(name="demo")
     entry = ModelEntry.objects.get()
-    assert entry.state == "broken" and entry.problem["params"]["path"].endswith(VAE)
+    assert entry.state == "broken" and str(entry.problem).count(VAE) == 1
     with pytest.raises(Invalid, match="can't be used as it is"):
         models.activate(name="demo")
     (folder / VAE).write_bytes(whole)

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 from studio import storage
 from studio.domain.states import AssetStatus, JobStatus
-from studio.models import Asset, RenderBatch, RenderJob
+from studio.models import Asset, QualityReport, RenderBatch, RenderJob
 from tests.conftest import Cast
-from tests.factories import PNG, WEBP, BatchFactory, ad_format, asset, job, worker
+from tests.factories import PNG, WEBP, BatchFactory, ad_format, asset, job, model_entry, worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class World:
     draft: Asset
     in_review: Asset
     approved: Asset
+    report: QualityReport
 
 
 def make_world(cast: Cast) -> World:
@@ -36,7 +37,15 @@ def make_world(cast: Cast) -> World:
     storage.put(draft.thumb_key, WEBP, "image/webp")
     return World(
         cast, batch, queued, failed, draft, asset(cast.campaign, status=AssetStatus.IN_REVIEW),
-        asset(cast.campaign, status=AssetStatus.APPROVED))
+        asset(cast.campaign, status=AssetStatus.APPROVED), _report())
+
+
+def _report() -> QualityReport:
+    """A model that is not active, with a passed report and its sheet."""
+    entry = model_entry(name="z-image-turbo")
+    key = storage.put("reports/sheet.png", PNG, "image/png")
+    return QualityReport.objects.create(
+        entry=entry, precision="fp8", checksum=entry.sha256, psnr=34.5, ssim=0.97, passed=True, sheet_key=key)
 
 
 def composer(**fields: object) -> dict[str, object]:
