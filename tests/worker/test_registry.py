@@ -1,4 +1,4 @@
-"""A worker follows the registry: it changes its model between two pictures, and makes the checks that were asked for."""
+"""A worker follows the registry: it changes its model between two pictures, and makes the checks asked for."""
 
 from __future__ import annotations
 
