@@ -1,12 +1,18 @@
-"""The hubs that models come from, through their own client libraries: they show progress and resume."""
+"""The hubs that models come from, through their own client libraries, with progress and resume."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from studio.domain.errors import StudioError
 from studio.domain.i18n import gettext_noop as _
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import RepoFile
 
 HUBS = {"huggingface": "Hugging Face", "modelscope": "ModelScope"}
 OFFICIAL = "Tongyi-MAI/Z-Image-Turbo"
@@ -39,16 +45,56 @@ def download(*, hub: str, repo: str, folder: Path, only: str = "") -> Path:
 
 def _from_huggingface(repo: str, folder: Path, patterns: list[str]) -> None:
     from httpx2 import HTTPError  # what huggingface_hub talks with
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
 
     # Read again: the library reads it once, when it is first imported.
     endpoint = os.environ.get("HF_ENDPOINT") or None
+    api = HfApi(endpoint=endpoint)
     try:
-        # Asked by itself: where the hub is away, a folder that is half downloaded would pass for the whole.
-        revision = HfApi(endpoint=endpoint).repo_info(repo).sha
-        snapshot_download(repo, revision=revision, local_dir=folder, allow_patterns=patterns, endpoint=endpoint)
+        revision = api.repo_info(repo).sha or "main"
+        for found in list(api.list_repo_tree(repo, recursive=True, revision=revision)):
+            if isinstance(found, RepoFile) and any(fnmatchcase(found.path, pattern) for pattern in patterns):
+                _bring(repo, revision, found, folder, endpoint)
     except (HTTPError, OSError, ValueError, RuntimeError) as error:
         raise _failed("huggingface", repo, error) from error
+
+
+def _bring(repo: str, revision: str, found: RepoFile, folder: Path, endpoint: str | None) -> None:
+    """One file, with progress. `snapshot_download` would begin a file anew in each process; this goes on with it."""
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # it is listed as public
+
+    target = (folder / found.path).resolve()
+    if folder.resolve() not in target.parents:
+        raise ValueError(f"{found.path!r} leads out of the folder")
+    if target.is_file() and _same(target, found):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Named after its content: half of another version is not gone on with.
+    part = target.with_name(f".{target.name}.{found.blob_id[:12]}.part")
+    with part.open("ab") as file:
+        at = file.tell()
+        if at > found.size:
+            at = file.truncate(0)
+        http_get(hf_hub_url(repo, found.path, revision=revision, endpoint=endpoint), file, resume_size=at,
+                 headers=build_hf_headers(), expected_size=found.size, displayed_filename=found.path)
+    if not _same(part, found):
+        part.unlink()
+        raise OSError(f"{found.path} arrived damaged")
+    part.replace(target)
+
+
+def _same(path: Path, found: RepoFile) -> bool:
+    """Whether the file holds what the hub lists: by SHA-256, or for small files by git's own sum."""
+    if path.stat().st_size != found.size:
+        return False
+    with path.open("rb") as file:
+        if found.lfs:
+            return hashlib.file_digest(file, "sha256").hexdigest() == found.lfs.sha256
+        head = f"blob {found.size}\0".encode()
+        return hashlib.sha1(head + file.read(), usedforsecurity=False).hexdigest() == found.blob_id
 
 
 def _from_modelscope(repo: str, folder: Path, patterns: list[str]) -> None:

@@ -24,6 +24,7 @@ from studio.models import (
     Asset,
     Campaign,
     Membership,
+    ModelEntry,
     QuotaAccount,
     QuotaEntry,
     RenderBatch,
@@ -203,6 +204,14 @@ def worker(name: str = "worker-1", **fields: Any) -> Worker:
     now = timezone.now()
     return Worker.objects.create(**({
         "name": name, "state": Worker.State.IDLE, "started_at": now, "seen_at": now} | fields))
+
+
+def model_entry(name: str = "one", **fields: Any) -> ModelEntry:
+    """A checkpoint of the registry; its files need not be there."""
+    return ModelEntry.objects.create(**({
+        "name": name, "kind": "checkpoint", "layout": "folder", "paths": {"folder": f"/nowhere/{name}"},
+        "family": "turbo", "card": {"name": "Registered"}, "sha256": sha256(name.encode()).hexdigest(),
+        "size_bytes": 20_500_000_000, "verified_at": timezone.now()} | fields))
 
 
 def render_request(**fields: Any) -> RenderRequest:

@@ -19,6 +19,9 @@ ACTIVITY: dict[str, str] = {
     "review.changes_requested": _("%(who)s asked for changes to frame %(frame)s of “%(campaign)s”"),
     "review.reopened": _("%(who)s reopened the review of frame %(frame)s of “%(campaign)s”"),
     "quota.changed": _("%(who)s changed the team's limit from %(before)s to %(after)s pictures a month"),
+    "model.added": _("%(who)s added the model “%(model)s”"),
+    "model.activated": _("%(who)s made “%(model)s” the model that all teams render with"),
+    "model.removed": _("%(who)s took the model “%(model)s” off the registry"),
     "member.added": _("%(who)s added %(member)s as %(role)s"),
     "member.removed": _("%(who)s removed %(member)s from the team"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from studio.web.views import admin, gallery, health, home, inputs, me, media, review, studio
+from studio.web.views import admin, gallery, health, home, inputs, me, media, models, review, studio
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -39,6 +39,10 @@ urlpatterns = [
     path("admin-panel/usage/", admin.usage, name="admin-usage"),
     path("admin-panel/usage/<slug:slug>/limit/", admin.change_limit, name="change-limit"),
     path("admin-panel/audit/", admin.audit, name="admin-audit"),
+    path("admin-panel/models/", models.listing, name="admin-models"),
+    path("admin-panel/models/<slug:name>/activate/", models.activate, name="activate-model"),
+    path("admin-panel/models/<slug:name>/check/", models.check, name="check-model"),
+    path("admin-panel/models/reports/<int:pk>/sheet.png", models.sheet, name="model-sheet"),
     path("me/", me.me, name="me"),
     path("me/language/", me.language, name="me-language"),
     path("me/theme/", me.theme, name="me-theme"),

@@ -12,7 +12,18 @@ from django.test import Client
 from django.urls import URLPattern, get_resolver, reverse
 
 from studio.domain.states import OPEN_JOBS
-from studio.models import Activity, Asset, Campaign, RenderBatch, RenderInput, RenderJob, Review, Team, User
+from studio.models import (
+    Activity,
+    Asset,
+    Campaign,
+    ModelEntry,
+    RenderBatch,
+    RenderInput,
+    RenderJob,
+    Review,
+    Team,
+    User,
+)
 from studio.web.urls import urlpatterns
 from tests.conftest import SignIn
 from tests.factories import balance
@@ -40,6 +51,10 @@ def _number(w: World) -> dict[str, Any]:
     return {"slug": w.cast.campaign.slug, "number": w.batch.number}
 
 
+def _model(w: World) -> dict[str, Any]:
+    return {"name": w.report.entry.name}
+
+
 def _team(w: World) -> dict[str, Any]:
     return {"team": w.cast.team.slug}
 
@@ -54,6 +69,9 @@ MAKERS_FORM =       (302,  404,     403,   302,     302,     302,  302)
 REVIEWERS_FORM =    (302,  404,     403,   403,     302,     302,  302)
 ADMINS =            (302,  404,     403,   403,     403,     200,  200)
 ADMINS_FORM =       (302,  404,     403,   403,     403,     302,  302)
+# What all teams share: the stranger runs another team, the admin only one of the two.
+INSTALLATION_FORM = (302,  403,     403,   403,     403,     403,  302)
+ANY_ADMIN =         (302,  200,     403,   403,     403,     200,  200)
 
 ROWS = [
     Row("home", "get", SIGNED_IN),
@@ -90,6 +108,10 @@ ROWS = [
     Row("admin-usage", "get", ADMINS, data=_team),
     Row("change-limit", "post", ADMINS_FORM, lambda w: {"slug": w.cast.team.slug}, lambda w: {"limit": "250"}),
     Row("admin-audit", "get", ADMINS, data=_team),
+    Row("admin-models", "get", ADMINS, data=_team),
+    Row("activate-model", "post", INSTALLATION_FORM, _model),
+    Row("check-model", "post", INSTALLATION_FORM, _model),
+    Row("model-sheet", "get", ANY_ADMIN, lambda w: {"pk": w.report.pk}),
     Row("me", "get", SIGNED_IN),
     Row("me-language", "post", SIGNED_IN_ELSEWHERE, data=lambda w: {"language": "en"}),
     Row("me-theme", "post", SIGNED_IN_ELSEWHERE, data=lambda w: {"theme": "dark"}),
@@ -120,7 +142,8 @@ def _state() -> list[Any]:
     assets = list(Asset.objects.order_by("pk").values_list("pk", "status", "picked"))
     counts = [model.objects.count() for model in (Activity, Campaign, RenderBatch, RenderInput, Review)]
     return [jobs, assets, counts, [balance(team) for team in Team.objects.order_by("pk")],
-            list(Team.objects.order_by("pk").values_list("monthly_pictures"))]
+            list(Team.objects.order_by("pk").values_list("monthly_pictures")),
+            list(ModelEntry.objects.order_by("pk").values_list("active", "precision", "check_asked_at"))]
 
 
 def test_every_address_is_in_the_table() -> None:

@@ -10,10 +10,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from studio import storage
 from studio.domain.guides import InputRole
 from studio.domain.states import AssetStatus, JobStatus
-from studio.models import Asset, RenderBatch, RenderInput, RenderJob
+from studio.models import Asset, QualityReport, RenderBatch, RenderInput, RenderJob
 from studio.services import inputs
 from tests.conftest import Cast
-from tests.factories import PNG, WEBP, BatchFactory, ad_format, asset, job, mask, picture, worker
+from tests.factories import PNG, WEBP, BatchFactory, ad_format, asset, job, mask, model_entry, picture, worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class World:
     in_review: Asset
     approved: Asset
     begun: RenderInput
+    report: QualityReport
 
 
 def make_world(cast: Cast) -> World:
@@ -42,7 +43,15 @@ def make_world(cast: Cast) -> World:
     return World(
         cast, batch, queued, failed, draft, asset(cast.campaign, status=AssetStatus.IN_REVIEW),
         asset(cast.campaign, status=AssetStatus.APPROVED),
-        inputs.add(user=cast.marketer, campaign=cast.campaign, role=InputRole.IMAGE, data=picture()))
+        inputs.add(user=cast.marketer, campaign=cast.campaign, role=InputRole.IMAGE, data=picture()), _report())
+
+
+def _report() -> QualityReport:
+    """A model that is not active, with a passed report and its sheet."""
+    entry = model_entry(name="z-image-turbo")
+    key = storage.put("reports/sheet.png", PNG, "image/png")
+    return QualityReport.objects.create(
+        entry=entry, precision="fp8", checksum=entry.sha256, psnr=34.5, ssim=0.97, passed=True, sheet_key=key)
 
 
 def composer(**fields: object) -> dict[str, object]:

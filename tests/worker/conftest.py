@@ -35,12 +35,13 @@ def until(condition: Callable[[], Any], seconds: float = 60, what: str = "") -> 
 class RenderWorker:
     """One worker process after the other, all with the same name."""
 
-    def __init__(self, folder: Path, broker: str, model: Path) -> None:
+    def __init__(self, folder: Path, broker: str, model: Path | None) -> None:
+        """Without `model` the worker follows the registry."""
         self.log = folder / "worker.log"
         database = connection.settings_dict
         self._environment = os.environ | {
             "BROKER_URL": broker, "REDIS_URL": broker, "VAR_DIR": str(settings.VAR_DIR), "WORKER_NAME": "worker-t",
-            "MODEL_DIR": str(model), "MODEL_THREADS": "1", "MODEL_DEVICE": "cpu", "LEASE_SECONDS": "4",
+            "MODEL_DIR": str(model or ""), "MODEL_THREADS": "1", "MODEL_DEVICE": "cpu", "LEASE_SECONDS": "4",
             "STUDIO_TEST_DATABASE": str(database["NAME"])}
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -27,7 +27,7 @@ from studio.web.texts import activity_text, error_hint, error_text
 LINES = 50
 
 
-def _teams(request: StudioRequest) -> list[Team]:
+def administered(request: StudioRequest) -> list[Team]:
     """The teams this person administers. Raises Forbidden when there is none."""
     teams = list(Team.objects.filter(pk__in=permissions.teams_with(request.user, "usage.view")).order_by("slug"))
     if not teams:
@@ -35,9 +35,9 @@ def _teams(request: StudioRequest) -> list[Team]:
     return teams
 
 
-def _team(request: StudioRequest, slug: str = "") -> Team:
+def administered_team(request: StudioRequest, slug: str = "") -> Team:
     """The team of `?team=`; a 404 for one the person does not belong to, Forbidden for one they don't run."""
-    teams = _teams(request)
+    teams = administered(request)
     slug = slug or request.GET.get("team", "")
     if not slug:
         return teams[0]
@@ -97,7 +97,7 @@ def _usage(request: StudioRequest, team: Team, **more: Any) -> dict[str, Any]:
         done=Count("pk", filter=Q(status=JobStatus.DONE)), failed=Count("pk", filter=Q(status=JobStatus.FAILED)),
         cancelled=Count("pk", filter=Q(status=JobStatus.CANCELLED)))
     return {
-        "nav": "admin", "tab": "usage", "teams": _teams(request), "team": team,
+        "nav": "admin", "tab": "usage", "teams": administered(request), "team": team,
         "account": quotas.account_for(team, today), **_chart(_days(team, today)), "people": _people(team, month),
         "finished": finished, "approval": _approval(team, month),
         "history": QuotaAccount.objects.filter(team=team, period__lt=month).order_by("-period")[:12],
@@ -115,14 +115,14 @@ def _workers() -> list[tuple[Worker, bool]]:
 @signed_in
 def usage(request: StudioRequest) -> HttpResponse:
     """Limit, use by day and person, workers."""
-    return page(request, "studio/admin_usage.html", _usage(request, _team(request)))
+    return page(request, "studio/admin_usage.html", _usage(request, administered_team(request)))
 
 
 @require_POST
 @signed_in
 def change_limit(request: StudioRequest, slug: str) -> HttpResponse:
     """Set the team's pictures per month; below this month's use it asks to confirm."""
-    team = _team(request, slug)
+    team = administered_team(request, slug)
     form = LimitForm(request.POST)
     if not form.is_valid():
         message = " ".join(str(text) for texts in form.errors.values() for text in texts)
@@ -146,7 +146,7 @@ def change_limit(request: StudioRequest, slug: str) -> HttpResponse:
 @signed_in
 def audit(request: StudioRequest) -> HttpResponse:
     """Who did what: newest first, keyset pages by `?before=`, `?who=` one person."""
-    team = _team(request)
+    team = administered_team(request)
     lines = Activity.objects.filter(team=team).select_related("actor", "campaign", "asset").order_by("-pk")
     people = User.objects.filter(memberships__team=team).order_by("name")
     who = request.GET.get("who", "")
@@ -158,7 +158,7 @@ def audit(request: StudioRequest) -> HttpResponse:
         lines = lines.filter(pk__lt=before)
     shown = list(lines[:LINES + 1])
     return page(request, "studio/admin_audit.html", {
-        "nav": "admin", "tab": "audit", "teams": _teams(request), "team": team, "people": people, "who": who,
+        "nav": "admin", "tab": "audit", "teams": administered(request), "team": team, "people": people, "who": who,
         "more": shown[LINES - 1].pk if len(shown) > LINES else None,
         "lines": [{"line": line, "text": activity_text(line, localname(line.campaign) if line.campaign else "")}
                   for line in shown[:LINES]]}, partial="studio/_audit_rows.html")

@@ -21,7 +21,7 @@ def picture(request: StudioRequest, pk: int) -> HttpResponseBase:
     """The delivered PNG; `?download` names and attaches it."""
     asset = get_object_or_404(Asset.objects.visible_to(request.user).select_related("job__batch", "campaign"), pk=pk)
     name = f"{asset.campaign.slug}-{asset.job.frame}-{asset.width}x{asset.height}.png"
-    return _send(asset.file_key, "image/png", name if "download" in request.GET else "")
+    return send(asset.file_key, "image/png", name if "download" in request.GET else "")
 
 
 @require_safe
@@ -29,7 +29,7 @@ def picture(request: StudioRequest, pk: int) -> HttpResponseBase:
 def thumb(request: StudioRequest, pk: int) -> HttpResponseBase:
     """The WebP thumbnail."""
     asset = get_object_or_404(Asset.objects.visible_to(request.user), pk=pk)
-    return _send(asset.thumb_key, "image/webp", "")
+    return send(asset.thumb_key, "image/webp", "")
 
 
 @require_safe
@@ -48,7 +48,7 @@ def input_edges(request: StudioRequest, pk: UUID) -> HttpResponseBase:
     return _keep(HttpResponse(guides.preview_edges(found), content_type="image/png"))
 
 
-def _send(key: str, content_type: str, download: str) -> HttpResponseBase:
+def send(key: str, content_type: str, download: str) -> HttpResponseBase:
     """A redirect to a short signed link, or the file itself when it lies on the local disk."""
     link = storage.signed_url(key, download)
     if link:
