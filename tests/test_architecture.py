@@ -110,7 +110,9 @@ def test_nobody_imports_the_engine() -> None:
      {"studio/storage.py", "zimage_web/settings.py"}),
     ("studio/notify.py and studio/web/hub.py", {"channels.layers", "channels_redis"},
      {"studio/notify.py", "studio/web/hub.py"}),
-    ("studio/hub.py", {"huggingface_hub", "modelscope", "modelscope_hub"}, {"studio/hub.py"}),
+    # transformers lets an error class of the hub's out: the loader catches it.
+    ("studio/hub.py", {"huggingface_hub", "modelscope", "modelscope_hub"},
+     {"studio/hub.py", "studio/render/loader.py"}),
     ("studio/queue.py", {"celery", "kombu"},
      {"studio/queue.py", "studio/worker", "zimage_web/celery.py", "zimage_web/__init__.py"}),
     ("studio/imaging.py", {"PIL"}, {"studio/imaging.py", "studio/labels.py", "studio/render", "studio/domain/spec.py",

@@ -46,7 +46,7 @@ class Compiler:
             self.lever = Lever(False, OFF)
         elif device != "cuda" and not asked:
             # Demo model, 2 cores: steps take 0.6 of the time, but the first start 100 s more and each later one 10 s.
-            self.lever = Lever(False, "on a CPU only when MODEL_PREWARM names sizes: starting takes a minute longer")
+            self.lever = Lever(False, "on a CPU only when PREWARM names sizes: starting takes a minute longer")
         elif device != "cuda" and not (shutil.which("g++") or shutil.which("clang++") or os.environ.get("CXX")):
             self.lever = Lever(False, "there is no C++ compiler")
         else:
@@ -56,7 +56,7 @@ class Compiler:
             for block in model.blocks():
                 block.compile(fullgraph=True, dynamic=True)
             self.lever = Lever(True, f"{len(model.blocks())} blocks, kernels kept in {cache}" if cache else
-                               f"{len(model.blocks())} blocks, compiled anew at each start (no MODEL_CACHE)")
+                               f"{len(model.blocks())} blocks, compiled anew at each start (no COMPILE_CACHE)")
 
     def prewarm(self, sizes: Iterable[tuple[int, int]]) -> None:
         """Run one step at each size (rows, columns of tokens), which compiles; on failure, none is compiled.

@@ -19,6 +19,7 @@ from studio.models import (
     Asset,
     Campaign,
     Membership,
+    QualityReport,
     QuotaAccount,
     QuotaEntry,
     RenderBatch,
@@ -29,7 +30,7 @@ from studio.models import (
     Worker,
 )
 from tests.conftest import Cast
-from tests.factories import BatchFactory, account, ad_format, asset, job, render_input, review, worker
+from tests.factories import BatchFactory, account, ad_format, asset, job, model_entry, render_input, review, worker
 
 #: constraint -> what breaks it
 BREAKS: dict[str, Callable[[Cast], Any]] = {
@@ -88,6 +89,21 @@ BREAKS: dict[str, Callable[[Cast], Any]] = {
     "quota_one_outcome_per_job": lambda c: _entry(c, asset(c.campaign).job, EntryKind.RELEASE),
     "quota_kind_is_known": lambda c: QuotaEntry.objects.filter(job=job(c.campaign)).update(kind="gift"),
     "worker_state_is_known": lambda c: _change(worker(), state="tired"),
+    "model_name_is_plain": lambda c: _change(model_entry(), name="Not Plain"),
+    "model_kind_is_known": lambda c: _change(model_entry(), kind="vae", family="", layout="files"),
+    "model_layout_is_known": lambda c: _change(model_entry(), layout="zip"),
+    "model_state_is_known": lambda c: _change(model_entry(), state="odd"),
+    "model_family_iff_checkpoint": lambda c: _change(model_entry(), family=""),
+    "model_sha256_is_hex": lambda c: _change(model_entry(), sha256="x"),
+    "model_precision_is_known": lambda c: _change(model_entry(), precision="fp4"),
+    "model_active_is_a_checkpoint":
+        lambda c: _change(model_entry(active=True), kind="lora", family="", layout="files"),
+    "model_one_active": lambda c: [model_entry(name, active=True) for name in ("one", "two")],
+    "model_problem_iff_broken": lambda c: _change(model_entry(), state="broken"),
+    "report_precision_is_gated": lambda c: _report(precision="bf16"),
+    "report_checksum_is_hex": lambda c: _report(checksum="x"),
+    "report_psnr_in_range": lambda c: _report(psnr=101.0),
+    "report_ssim_in_range": lambda c: _report(ssim=-1.5),
 }
 #: fields of one column -> what writes a second row with the same value
 UNIQUE: dict[str, Callable[[Cast], Any]] = {
@@ -96,6 +112,7 @@ UNIQUE: dict[str, Callable[[Cast], Any]] = {
     "Campaign.slug": lambda c: _change(c.campaign, slug=c.other_campaign.slug),
     "Asset.job": lambda c: _change(asset(c.campaign), job_id=asset(c.campaign).job_id),
     "Asset.file_key": lambda c: _change(asset(c.campaign), file_key=asset(c.campaign).file_key),
+    "ModelEntry.name": lambda c: [model_entry("one"), model_entry("one")],
 }
 
 
@@ -125,6 +142,12 @@ def _constraints() -> dict[str, models.BaseConstraint]:
     return {c.name: c for model in apps.get_app_config("studio").get_models() for c in model._meta.constraints}
 
 
+def _report(**fields: Any) -> QualityReport:
+    entry = model_entry()
+    return QualityReport.objects.create(entry=entry, **({
+        "precision": "fp8", "checksum": entry.sha256, "psnr": 30.0, "ssim": 0.9, "passed": True} | fields))
+
+
 def test_every_constraint_is_in_the_table() -> None:
     assert BREAKS.keys() == _constraints().keys()
 
@@ -133,7 +156,8 @@ def test_every_constraint_is_in_the_table() -> None:
 def test_the_database_refuses(cast: Cast, name: str) -> None:
     unnamed = connection.vendor == "sqlite" and isinstance(_constraints()[name], models.UniqueConstraint)
     # An unknown state breaks two constraints at once; PostgreSQL names the first by alphabet.
-    named = "|".join({name, name.replace("renderjob_status_is_known", "renderjob_finished_iff_closed")})
+    named = "|".join({name, name.replace("renderjob_status_is_known", "renderjob_finished_iff_closed").replace(
+        "model_state_is_known", "model_problem_iff_broken")})
     with pytest.raises(IntegrityError, match="UNIQUE constraint failed" if unnamed else rf"\b({named})\b"), \
             transaction.atomic():
         BREAKS[name](cast)

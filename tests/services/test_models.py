@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from django.db import IntegrityError, transaction
 from safetensors.torch import load_file, save_file
 
 from studio import storage
@@ -221,27 +220,3 @@ def test_a_worker_loads_only_what_was_added(folder: Path) -> None:
     save_file({name: t + 1 for name, t in load_file(folder / VAE).items()}, folder / VAE)
     with pytest.raises(ModelUnusable, match="have changed"):
         models.checked(models.chosen())
-
-
-@pytest.mark.parametrize("fields", [
-    {"name": "Not Plain"}, {"name": ""}, {"kind": "vae"}, {"layout": "zip"}, {"family": ""}, {"family": "sdxl"},
-    {"kind": "lora"}, {"kind": "lora", "family": "", "layout": "folder"},
-    {"kind": "lora", "family": "", "layout": "files", "active": True},
-    {"kind": "lora", "family": "", "layout": "files", "precision": "bf16"}, {"sha256": "x"}, {"precision": "fp4"},
-    {"state": "odd"}, {"state": "broken"}, {"problem": {"message": "x", "params": {}}}, {"name": "first"},
-    {"active": True},
-])
-def test_the_database_keeps_the_registry_right(fields: dict[str, Any]) -> None:
-    model_entry(name="first", active=True)
-    with pytest.raises(IntegrityError), transaction.atomic():
-        model_entry(**({"name": "second"} | fields))
-
-
-@pytest.mark.parametrize("fields", [
-    {"precision": "bf16"}, {"checksum": "x"}, {"psnr": -1.0}, {"psnr": 101.0}, {"ssim": 1.5}])
-def test_the_database_keeps_reports_right(fields: dict[str, Any]) -> None:
-    entry = model_entry(name="first")
-    good = {"precision": "fp8", "checksum": entry.sha256, "psnr": 30.0, "ssim": 0.9, "passed": True}
-    with pytest.raises(IntegrityError), transaction.atomic():
-        QualityReport.objects.create(entry=entry, **(good | fields))
-    assert QualityReport.objects.create(entry=entry, **good).pk

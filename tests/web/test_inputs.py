@@ -13,6 +13,7 @@ from django.utils import translation
 from django.utils.translation import gettext
 
 from studio import storage
+from studio.domain.engine import ModelFiles
 from studio.domain.guides import Weights
 from studio.domain.modelcard import ModelCard
 from studio.models import RenderBatch, RenderInput
@@ -42,7 +43,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 def base(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that works with guidance."""
     card = ModelCard("Base", family="base", guidance=4.0, steps=28)
-    monkeypatch.setattr(model, "_read", lambda: card)
+    monkeypatch.setattr(model, "_read", lambda: ModelFiles(card))
 
 
 def test_files_can_go_with_the_form(cast: Cast, sign_in: SignIn, url: str, installed: None) -> None:
