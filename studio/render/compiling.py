@@ -45,7 +45,7 @@ class Compiler:
         if not on:
             self.lever = Lever(False, OFF)
         elif device != "cuda" and not asked:
-            # Demo model, 2 cores: steps take 0.6 of the time, but the first start 100 s more and each later one 10 s.
+            # Demo model: steps take 0.7 of the time, but the first start 100 s more and each later one 10 to 20 s.
             self.lever = Lever(False, "on a CPU only when PREWARM names sizes: starting takes a minute longer")
         elif device != "cuda" and not (shutil.which("g++") or shutil.which("clang++") or os.environ.get("CXX")):
             self.lever = Lever(False, "there is no C++ compiler")
