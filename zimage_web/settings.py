@@ -110,6 +110,7 @@ PREWARM = env.sizes("PREWARM")
 COMPILE_CACHE = env.path("COMPILE_CACHE", VAR_DIR / "compiled")
 MODEL_THREADS = env.number("MODEL_THREADS", 0, low=0, high=256)
 RENDERER = "studio.render.zimage.ZImageRenderer"
+QUALITY_GATE = "studio.render.quality.run"
 WORKER_NAME = env.short("WORKER_NAME", "worker-1", longest=80)
 LEASE_SECONDS = env.number("LEASE_SECONDS", 20, low=2, high=3600)
 MAX_ATTEMPTS = env.number("MAX_ATTEMPTS", 3, low=1, high=10)

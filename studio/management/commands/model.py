@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.module_loading import import_string
 
-from studio import hub
+from studio import hub, imaging
 from studio.checkpoint import CONFIGS
-from studio.domain.engine import PRECISIONS
+from studio.domain.engine import GATED, PRECISIONS
 from studio.domain.errors import StudioError
 from studio.domain.modelcard import FAMILIES
 from studio.models import ModelEntry, ModelKind
@@ -20,7 +22,7 @@ from studio.services.modelfiles import PARTS
 
 
 class Command(BaseCommand):
-    """`manage.py model add|list|verify|activate|remove|fetch`."""
+    """`manage.py model add|list|verify|activate|compare|remove|fetch`."""
 
     help = __doc__
 
@@ -45,6 +47,10 @@ class Command(BaseCommand):
         activate = verbs.add_parser("activate", help="render with this checkpoint from the next picture on")
         activate.add_argument("name")
         activate.add_argument("--precision", choices=PRECISIONS, default="")
+        compare = verbs.add_parser("compare", help="render fixed prompts exactly and in a precision; keep the report")
+        compare.add_argument("name")
+        compare.add_argument("--precision", choices=sorted(GATED), required=True)
+        compare.add_argument("--sheet", type=Path, help="also write the side-by-side sheet to this PNG file")
         remove = verbs.add_parser("remove", help="take a model off the registry")
         remove.add_argument("name")
         remove.add_argument("--files", action="store_true", help="also off the disk, when it lies in MODELS_DIR")
@@ -61,6 +67,8 @@ class Command(BaseCommand):
             getattr(self, f"_{options['verb']}")(options)
         except StudioError as error:
             raise CommandError(f"{error} {error.hint}".strip()) from error
+        except OSError as error:
+            raise CommandError(f"{error.filename}: {error.strerror}") from error
 
     def _add(self, options: dict[str, Any]) -> None:
         kind = ModelKind(options["kind"])
@@ -107,6 +115,24 @@ class Command(BaseCommand):
         self.stdout.write(f"{entry.name} is active; workers take it up before their next picture.")
         if settings.MODEL_DIR_IS_SET:
             self.stdout.write(f"But MODEL_DIR is set: until it is unset they render with {settings.MODEL_DIR}.")
+
+    def _compare(self, options: dict[str, Any]) -> None:
+        entry = models.verify(name=options["name"])
+        if entry.kind != ModelKind.CHECKPOINT:
+            raise CommandError(f"{entry.name} is no checkpoint: there is nothing to compare.")
+        self.stdout.write("Rendering the same prompts and seeds twice; this takes a while ...")
+        found, drawn = import_string(settings.QUALITY_GATE)(
+            models.files_of(entry), models.options(), options["precision"])
+        sheet = imaging.encode_png(drawn)
+        models.record_report(
+            name=entry.name, precision=options["precision"], checksum=entry.sha256, psnr=found.psnr, ssim=found.ssim,
+            passed=found.passed, sheet=sheet, details={"rows": [asdict(row) for row in found.rows]})
+        if options["sheet"]:
+            options["sheet"].write_bytes(sheet)
+        self.stdout.write(f"{entry.name} in {options['precision']}: {found.text}.")
+        if found.passed:
+            self.stdout.write("Look at the sheet on the models page before you make it the default: "
+                              f"`manage.py model activate {entry.name} --precision {options['precision']}`.")
 
     def _remove(self, options: dict[str, Any]) -> None:
         gone = models.remove(name=options["name"], files=options["files"])
