@@ -66,5 +66,7 @@ def _right(name: str, value: object) -> bool:
         return False
     if name == "native_side":
         return value == 0 or (64 <= value <= 4096 and value % MULTIPLE == 0)
+    if name == "multiple":
+        return value in (16, 32, 64)
     low, high = {"max_pixels": (64 * 64, 8192 * 8192), "steps": (1, MAX_STEPS), "max_tokens": (1, 1504)}[name]
     return low <= value <= high

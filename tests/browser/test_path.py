@@ -34,6 +34,7 @@ def live(page: Page) -> None:
 
 def compose(page: Page, *, zh: str = "", en: str = "", formats: list[str], count: int, seed: int | str) -> None:
     """Fill the composer; formats outside the campaign's own are behind the disclosure."""
+    page.locator("#composer input[name=task][value=text]").check(force=True)  # the page remembers another start
     page.fill("#prompt-zh", zh)
     page.fill("#prompt-en", en)
     ticked = page.locator("#composer input[name=formats]:checked")
@@ -109,7 +110,7 @@ def test_three_people_take_a_picture_from_prompt_to_approval(stack: Stack, sign_
     recipe = json.loads(found[0][2])
     assert recipe["prompt"] == "蓝色背景上的火箭 | a rocket on a blue background"
     assert len(recipe["checksum"]) == 64 and recipe["diffusers"] and recipe["worker"] == "worker-1"
-    assert set(recipe["timings"]) == {"queue", "text", "steps", "decode", "encode", "store"}
+    assert set(recipe["timings"]) == {"queue", "text", "prepare", "steps", "decode", "encode", "store"}
     assert len(recipe["timings"]["steps"]) == 8
     assert spent(stack) == (before[0] + 4, 0)
 
