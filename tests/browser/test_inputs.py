@@ -160,8 +160,7 @@ def test_a_picture_is_rendered_again_to_the_same_pixels(stack: Stack, sign_in: S
 def test_the_page_starts_from_a_picture_without_scripts(stack: Stack, sign_in: SignIn, photo: Path) -> None:
     page = sign_in("marketer", java_script_enabled=False)
     page.goto("/create/")
-    choose(page, "image")
-    compose(page, en="a moon on a navy background", formats=["taobao-main"], count=1, seed=5)
+    compose(page, en="a moon on a navy background", formats=["taobao-main"], count=1, seed=5, task="image")
     page.set_input_files("input[name=source_file]", photo)
     page.locator("#composer button[type=submit]").click()
     [(strength, width)] = rows(

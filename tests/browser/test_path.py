@@ -32,9 +32,11 @@ def live(page: Page) -> None:
     expect(page.locator("html[data-live=on]")).to_have_count(1)
 
 
-def compose(page: Page, *, zh: str = "", en: str = "", formats: list[str], count: int, seed: int | str) -> None:
+def compose(
+    page: Page, *, zh: str = "", en: str = "", formats: list[str], count: int, seed: int | str, task: str = "text",
+) -> None:
     """Fill the composer; formats outside the campaign's own are behind the disclosure."""
-    page.locator("#composer input[name=task][value=text]").check(force=True)  # the page remembers another start
+    page.locator(f"#composer input[name=task][value={task}]").check(force=True)  # the page remembers another
     page.fill("#prompt-zh", zh)
     page.fill("#prompt-en", en)
     ticked = page.locator("#composer input[name=formats]:checked")

@@ -29,7 +29,8 @@ def edit(path: Path, **changes: Any) -> None:
 
 
 def test_the_demo_model_is_whole() -> None:
-    assert checkpoint.verify(DEMO) == ModelCard("Z-Image demo", demo=True, native_side=256, max_pixels=65536, multiple=32)
+    card = ModelCard("Z-Image demo", demo=True, native_side=256, max_pixels=65536, multiple=32)
+    assert checkpoint.verify(DEMO) == card
 
 
 def test_a_folder_without_a_card_is_z_image_turbo(folder: Path) -> None:
