@@ -11,9 +11,9 @@ from studio.checkpoint.card import card_from
 from studio.checkpoint.digests import checksum, checksum_file, checksum_files, hashed_files
 from studio.checkpoint.files import CONFIGS, verify_files
 from studio.checkpoint.folder import read_card, verify
-from studio.checkpoint.header import read_header, tensor_names
+from studio.checkpoint.header import read_header
 
 __all__ = [
     "CONFIGS", "ControlInfo", "LoraInfo", "card_from", "checksum", "checksum_file", "checksum_files", "hashed_files",
-    "inspect_controlnet", "inspect_lora", "read_card", "read_header", "tensor_names", "verify", "verify_files",
+    "inspect_controlnet", "inspect_lora", "read_card", "read_header", "verify", "verify_files",
 ]

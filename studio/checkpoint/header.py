@@ -86,11 +86,6 @@ def plain_header(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def tensor_names(path: Path) -> set[str]:
-    """Names of the tensors in a file of plain weights. Raises ModelUnusable."""
-    return set(plain_header(path))
-
-
 def _damaged(path: Path) -> ModelUnusable:
     return ModelUnusable(
         _("%(path)s is not a safetensors file, or its beginning is damaged."), hint=GET_FILE, path=path)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 #: What a recipe says of its engine. Of other names in it, none decides on pixels.
-FIELDS = ("model", "checksum", "device", "threads", "dtype", "precision", "torch", "diffusers", "transformers")
+FIELDS = (
+    "model", "checksum", "device", "threads", "precision", "attention", "compiled", "torch", "diffusers",
+    "transformers")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,9 @@ from typing import Any
 
 import torch
 from accelerate import init_empty_weights
-from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, ZImagePipeline, ZImageTransformer2DModel
+from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, ZImageTransformer2DModel
 from diffusers.utils import logging as diffusers_logging
 from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import AutoTokenizer, Qwen3Config, Qwen3Model
 from transformers.utils import logging as transformers_logging
@@ -155,42 +154,3 @@ def choose_device(wanted: str) -> torch.device:
         return torch.device(wanted)
     except RuntimeError as error:
         raise ModelUnusable(_("“%(device)s” is not a device. Use auto, cpu or cuda."), device=wanted) from error
-
-
-def choose_dtype(device: torch.device) -> torch.dtype:
-    """bf16 on GPUs that compute it, else fp32. Never fp16: Z-Image overflows it to black pictures."""
-    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return torch.bfloat16
-    return torch.float32
-
-
-def load_pipeline(folder: Path, device: torch.device, dtype: torch.dtype) -> ZImagePipeline:
-    """diffusers' own pipeline in `folder`, on `device` in `dtype`: what the engine is measured against.
-
-    Raises ModelUnusable when a file is missing or damaged, or lacks a tensor.
-    """
-    _quiet()
-    try:
-        pipe = ZImagePipeline.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, local_files_only=True
-        )
-        for name in ("text_encoder", "transformer", "vae"):
-            _require_all_tensors(getattr(pipe, name), folder / name)
-        pipe = pipe.to(device)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError, NotImplementedError) as error:
-        raise _unusable(folder, error) from error
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
-
-
-def _require_all_tensors(module: torch.nn.Module, folder: Path) -> None:
-    # transformers fills a missing tensor with random numbers and only logs it.
-    stored: set[str] = set()
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, framework="pt") as file:
-            stored.update(file.keys())
-    prefix = f"{getattr(module, 'base_model_prefix', '')}."
-    stored |= {name.removeprefix(prefix) for name in stored}
-    for name in module.state_dict():
-        if name not in stored:
-            raise ModelUnusable(_("%(path)s lacks the tensor %(name)s."), path=folder, name=name)

@@ -13,7 +13,7 @@ from studio.services import workers
 
 #: What people call the parts of a provenance; others, such as library names, are called as they are.
 LABELS = {"model": _("Model"), "checksum": _("model checksum"), "device": _("Device"), "threads": _("CPU threads"),
-          "dtype": _("Precision"), "precision": _("Precision")}
+          "precision": _("Precision"), "attention": _("Attention kernel"), "compiled": _("Compiled blocks")}
 _SHOWN = 12  # characters of a checksum
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from diffusers import ZImagePipeline
 from PIL import Image
 
 from studio.domain.engine import EngineOptions, ModelFiles
@@ -50,6 +52,14 @@ def base_renderer(tiny_folder: Path) -> ZImageRenderer:
 @pytest.fixture(scope="session")
 def demo_renderer() -> ZImageRenderer:
     return ZImageRenderer(files(DEMO, name="Demo", max_tokens=512), CPU)
+
+
+def stock(folder: Path, dtype: torch.dtype = torch.float32) -> ZImagePipeline:
+    """diffusers' own pipeline, which the engine is measured against."""
+    pipe: ZImagePipeline = ZImagePipeline.from_pretrained(
+        folder, dtype=dtype, use_safetensors=True, local_files_only=True)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
 
 
 def ignore(step: Step) -> None:

@@ -23,6 +23,7 @@ from studio.domain.modelcard import ModelCard
 from studio.render import loader, tensors
 from studio.render.loader import Parts
 from tests import tiny_files as files
+from tests.render.conftest import stock
 
 CPU = torch.device("cpu")
 NETWORKS = ("transformer", "text_encoder", "vae")
@@ -75,7 +76,7 @@ def test_the_writers_write_what_diffusers_reads() -> None:
 def test_a_folder_loads_as_diffusers_loads_it(folder: Path, dtype: torch.dtype) -> None:
     parts = loader.load(in_folder(folder), CPU, dtype)
     assert_is_the_model(parts, dtype)
-    pipe = loader.load_pipeline(folder, CPU, dtype)
+    pipe = stock(folder, dtype)
     assert parts.scheduler.config == pipe.scheduler.config and parts.scheduler.config.shift == 3.0
     assert parts.tokenizer("a 红色 rose").input_ids == pipe.tokenizer("a 红色 rose").input_ids
     ids = torch.tensor([[5, 9, 200]])

@@ -16,16 +16,15 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from studio.domain.errors import RenderCancelled, RenderError
 from studio.domain.spec import SAMPLERS, RenderSpec, Step, run_steps
-from studio.render.loader import load_pipeline
 from studio.render.zimage import ZImageRenderer, paste_kept
-from tests.render.conftest import ignore, same, spec
+from tests.render.conftest import ignore, same, spec, stock
 
 SIDE = 64
 
 
 @pytest.fixture(scope="module")
 def pipe(tiny_folder: Path) -> Iterator[ZImagePipeline]:
-    yield load_pipeline(tiny_folder, torch.device("cpu"), torch.float32)
+    yield stock(tiny_folder)
 
 
 @pytest.fixture(scope="module")
