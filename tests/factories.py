@@ -187,7 +187,7 @@ def mask(size: tuple[int, int] = (64, 48), box: tuple[int, int, int, int] = (16,
 RECIPE: dict[str, Any] = {
     "prompt": "a red rose", "prompt_tokens": 4, "truncated": False, "seed": 7, "sampler": "euler", "steps": 8,
     "guidance": 0.0, "width": 64, "height": 64, "render_width": 64, "render_height": 64, "attempt": 1,
-    "worker": "worker-1", "model": "Test", "checksum": "ab" * 32, "device": "cpu", "dtype": "float32",
+    "worker": "worker-1", "model": "Test", "checksum": "ab" * 32, "device": "cpu", "precision": "fp32",
     "torch": "2", "diffusers": "0", "transformers": "5",
     "timings": {"queue": 12.0, "text": 3.0, "steps": [1.0] * 8, "decode": 4.0, "encode": 5.0, "store": 1.0}}
 

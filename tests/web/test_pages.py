@@ -212,3 +212,14 @@ def test_signing_out_and_in(world: World, sign_in: SignIn) -> None:
     assert not _said(client.get("/login/"))
     right = client.post("/login/", {"login": world.cast.viewer.email.upper(), "password": "correct horse battery"})
     assert right.status_code == 302 and client.get("/").status_code == 200
+
+
+@pytest.mark.parametrize(("said", "shown"), [({"precision": "fp32"}, "fp32"), ({"dtype": "float32"}, "float32")])
+def test_a_recipe_says_its_precision_whichever_engine_wrote_it(
+    world: World, sign_in: SignIn, said: dict[str, str], shown: str
+) -> None:
+    recipe = {key: value for key, value in world.draft.recipe.items() if key != "precision"} | said
+    Asset.objects.filter(pk=world.draft.pk).update(recipe=recipe)
+    page = sign_in(world.cast.marketer).get(
+        reverse("gallery", args=[world.cast.campaign.slug]), {"frame": world.draft.pk})
+    assert shown in page.content.decode()
