@@ -24,6 +24,7 @@ class Row:
     times: Times | None = None
     stock: Times | None = None
     floor: float | None = None  # ms of the steps' arithmetic at the speed measured in this run
+    full: bool = False  # the full-size architecture
     reason: str = ""
     apart: bool = False  # the stock pipeline was timed earlier in the run, with other variants
 
@@ -67,29 +68,49 @@ class Report:
         """Markdown."""
         lines = [", ".join(f"{name} {value}" for name, value in self.about.items()), "", HEAD, RULE]
         lines += [_line(row) for row in self.rows]
+        lines += ["", RATIO_HEAD, RATIO_RULE, *(_ratios(row) for row in self.rows if row.times)]
         return "\n".join([*lines, "", *(f"- {note}" for note in self.notes)])
 
 
 HEAD = ("| size | variant | text ms | denoise ms | decode ms | copy ms | picture ms | stock ms | picture / stock | "
-        "denoise / floor | picture / claim | pictures/s | GPU idle | peak GB |")
-RULE = "|---|---|" + "---:|" * 12
+        "pictures/s | GPU idle | peak GB |")
+RULE = "|---|---|" + "---:|" * 10
+#: The same by stage: as parts of the stock pipeline's, of what the seed claims, and of the arithmetic's floor.
+RATIO_HEAD = ("| size | variant | text / stock | denoise / stock | decode / stock | text / 120 | denoise / 680 | "
+              "decode / 120 | picture / 920 | picture / 750 (INT8) | denoise / floor |")
+RATIO_RULE = "|---|---|" + "---:|" * 9
+STAGES = ("text", "denoise", "decode")
 
 
 def _line(row: Row) -> str:
     times = row.times
     if times is None:
-        return f"| {row.size} | {row.variant} | not measured: {row.reason} |" + " |" * 11
-    stages = [f"{times.stages.get(name, 0.0):.1f}" for name in ("text", "denoise", "decode", "copy")]
-    claim = None
-    if row.floor is not None and row.size == "1024 × 1024":  # the claim is about the full-size model at this size
-        claim = times.picture / (CLAIM_INT8 if "int8" in row.variant else sum(CLAIM.values()))
+        return f"| {row.size} | {row.variant} | not measured: {row.reason} |" + " |" * 9
+    stages = [f"{times.stages.get(name, 0.0):.1f}" for name in (*STAGES, "copy")]
     cells = [
         f"{times.picture:.1f}", f"{row.stock.picture:.1f}" if row.stock else "", _share(row.ratio),
-        _share(times.stages.get("denoise", 0.0) / row.floor if row.floor else None), _share(claim),
         f"{1000 / times.picture:.2f}", "" if times.idle is None else f"{100 * times.idle:.1f} %",
         "" if times.peak is None else f"{times.peak / 1e9:.1f}",
     ]
     return "| " + " | ".join([row.size, row.variant, *stages, *cells]) + " |"
+
+
+def _ratios(row: Row) -> str:
+    times = row.times
+    assert times is not None, "rows without times have no ratios"
+    spent = [times.stages.get(name, 0.0) for name in STAGES]
+    stock = [row.stock.stages.get(name) if row.stock else None for name in STAGES]
+    # The claims are about the full-size model at this size.
+    claimed = row.full and row.size == "1024 × 1024"
+    cells = [*map(_part, spent, stock), *(_part(ms, CLAIM[name] if claimed else None)
+                                          for ms, name in zip(spent, STAGES, strict=True)),
+             _part(times.picture, sum(CLAIM.values()) if claimed else None),
+             _part(times.picture, CLAIM_INT8 if claimed else None), _part(spent[1], row.floor)]
+    return "| " + " | ".join([row.size, row.variant, *cells]) + " |"
+
+
+def _part(value: float, of: float | None) -> str:
+    return _share(value / of if of else None)
 
 
 def _share(value: float | None) -> str:

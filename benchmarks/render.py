@@ -133,7 +133,7 @@ class Bench:
             return
         floor = STEPS * sum(step_flops(ours.pipe.transformer.config, width, height, CAPTION)) / self.speed
         self.report.add(replace(row, times=found["ours"], stock=found.get("stock", row.stock),
-                                floor=floor * 1000 if self.cuda else None))
+                                floor=floor * 1000, full=self.cuda))
         if ours.steps.lever.used:
             self.report.note(f"{row.variant}, graphs at {row.size}: {ours.steps.lever.reason}")
 

@@ -72,7 +72,7 @@ def denoise(
         # Schedulers count from the picture to the noise, the model from the noise to the picture.
         velocity = -guided.velocity(model, latents, index)
         # From before the step: a multistep solver mixes older predictions into the latents after it.
-        clean = predicted(latents, velocity, schedule.sigmas[index])
+        clean = predicted(latents, velocity, float(schedule.sigmas[index]))
         latents = schedule.step(velocity, latents, index)
         if kept is not None:
             held = schedule.noised(kept.latents, noise, index + 1)

@@ -58,9 +58,9 @@ class Previewer:
         return _webp(image)
 
 
-def predicted(latents: torch.Tensor, noise_pred: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+def predicted(latents: torch.Tensor, noise_pred: torch.Tensor, sigma: float) -> torch.Tensor:
     """The noiseless latents that the model sees in `latents`, to which it gave `noise_pred` at noise level `sigma`."""
-    return latents - sigma.to(latents.device) * noise_pred
+    return latents - sigma * noise_pred
 
 
 @torch.no_grad()

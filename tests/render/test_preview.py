@@ -16,7 +16,7 @@ def preview(renderer: ZImageRenderer, latents: torch.Tensor) -> bytes:
 
 
 def test_the_prediction_undoes_the_noise() -> None:
-    clean, noise, sigma = torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8), torch.tensor(0.7)
+    clean, noise, sigma = torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8), 0.7
     noisy = (1 - sigma) * clean + sigma * noise
     assert torch.allclose(predicted(noisy, noise - clean, sigma), clean, atol=1e-6)
 

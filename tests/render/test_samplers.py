@@ -121,7 +121,7 @@ def test_a_preview_shows_what_the_model_predicts(
 
     make = samplers.make
 
-    def show(*args: torch.Tensor) -> torch.Tensor:
+    def show(*args: Any) -> torch.Tensor:
         shown.append(predicted(*args))
         return shown[-1]
 
