@@ -23,6 +23,8 @@ _NEEDS = {"bf16": ((8, 0), "Ampere"), "int8": ((8, 0), "Ampere"), "fp8": ((8, 9)
 _BYTES = {"bf16": 2, "fp32": 4, "fp8": 1, "int8": 1, "int8wo": 1}
 #: Room for activations and the CUDA context when the weights are placed: a picture of 1024 x 1024 px takes 2 GB.
 WORKING = int(2.5e9)
+#: The same when the picture is decoded in tiles: what its denoising takes, with some air.
+TIGHT = int(1.2e9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +139,12 @@ def _place(precision: str, dtype: torch.dtype, reason: str, card: Card, weights:
         if needed <= room:
             return Choice(precision, dtype, False, reason)
     else:
-        room = card.free - reserve - WORKING
-        for offload in (False, True):
+        for offload, working in ((False, WORKING), (True, WORKING), (True, TIGHT)):
+            room = card.free - reserve - working
             needed = weights.resident(precision, width, offload=offload)
             if needed <= room:
                 why = "; the text encoder stays in main memory, there is no room for it on the card" if offload else ""
+                why += ", and larger pictures are decoded in tiles" if working == TIGHT else ""
                 return Choice(precision, dtype, offload, reason + why)
     smaller = next((name for name in ("fp8", "int8", "int8wo") if precision not in GATED and not lacks(name, card)
                     and weights.resident(name, width, offload=True) <= room), "")
