@@ -111,7 +111,7 @@ class Ours:
         if lever == "graphs":
             self.steps = Steps(self.model, compiler=getattr(self, "compiler", None))
             return self.steps.lever.reason
-        return f"{precision.quantise(self.model, lever)} projections"
+        return f"{precision.quantise(self.model, lever, self.model.device)} projections"
 
     @torch.no_grad()
     def render(self, seed: int, width: int, height: int, mark: Callable[[str], None]) -> Image.Image:

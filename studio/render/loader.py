@@ -51,11 +51,12 @@ def count(files: ModelFiles) -> precision.Weights:
 
 
 def load(
-    files: ModelFiles, device: torch.device, dtype: torch.dtype, *, text_encoder_device: torch.device | None = None,
+    files: ModelFiles, device: torch.device, dtype: torch.dtype, *,
+    transformer_device: torch.device | None = None, text_encoder_device: torch.device | None = None,
 ) -> Parts:
     """The model in `files`, every tensor on `device` in `dtype`, whatever its format on disk.
 
-    The text encoder goes to `text_encoder_device`, where that is given.
+    Transformer and text encoder go to devices of their own, where those are given.
 
     Reads local safetensors files only, one tensor at a time: no more than one copy of the weights
     is held. Raises ModelUnusable, naming the file and the tensor, for one that is missing, left
@@ -84,7 +85,8 @@ def load(
         return module.to(device)  # buffers that are computed, not stored
 
     return Parts(
-        transformer=component("transformer", files.transformer, _transformer, lambda _module: keys.transformer),
+        transformer=component("transformer", files.transformer, _transformer, lambda _module: keys.transformer,
+                              transformer_device or device),
         text_encoder=component("text_encoder", files.text_encoder, partial(_text_encoder, dtype=dtype),
                                lambda _module: keys.text_encoder, text_encoder_device or device),
         vae=component("vae", files.vae, _vae,

@@ -157,25 +157,31 @@ def _place(precision: str, dtype: torch.dtype, reason: str, card: Card, weights:
     )
 
 
-def quantise(model: FusedTransformer, precision: str) -> int:
-    """Turn the blocks' projections into `precision` in place; return how many. "bf16" and "fp32": none.
+def quantise(model: FusedTransformer, precision: str, device: torch.device) -> int:
+    """Turn the blocks' projections into `precision` on `device` and move the rest there; return how many were turned.
+
+    "bf16" and "fp32": none. A model in main memory is taken to the card one projection at a time, so
+    that the card never holds more than the quantised weights.
 
     The caption branch, embedders and modulation stay: they are a thousandth of the work. The
     checkpoint's own layers lose these weights, so that the memory is given back; LoRA branches keep
     running in the model's dtype on top. Raises ModelUnusable for fp8 on a CPU.
     """
+    if precision == "fp8" and device.type != "cuda":
+        raise _refused("fp8", Card.of(device), "fp32")
     if precision not in GATED:
+        model.to(device)
         return 0
-    if precision == "fp8" and model.device.type != "cuda":
-        raise _refused("fp8", Card.of(model.device), "fp32")
     quantize_, config = _torchao(precision)
     done = 0
     for block in model.blocks():
         for projection in block.modules():
             if isinstance(projection, Projection):
+                projection.base.to(device)
                 quantize_(projection, config, filter_fn=lambda module, _name, base=projection.base: module is base)
                 projection.release()
                 done += 1
+    model.to(device)
     return done
 
 

@@ -13,7 +13,7 @@ import torch
 import transformers
 from PIL import Image
 
-from studio.domain.engine import EngineOptions, ModelFiles
+from studio.domain.engine import GATED, EngineOptions, ModelFiles
 from studio.domain.errors import RenderError
 from studio.domain.guides import Control
 from studio.domain.i18n import gettext_noop as _
@@ -52,15 +52,18 @@ class ZImageRenderer:
         self._choice = choice = precision.choose(
             options.precision, options.default_precision, precision.Card.of(device), loader.count(files),
             reserve=options.reserve)
+        main_memory = torch.device("cpu")
         parts = loader.load(
             files, device, choice.dtype,
-            text_encoder_device=torch.device("cpu") if choice.offload_text_encoder else device)
+            # What will be quantised may not fit onto the card as it is.
+            transformer_device=main_memory if choice.precision in GATED else device,
+            text_encoder_device=main_memory if choice.offload_text_encoder else device)
         config = parts.transformer.config
         attend, self._kernel, about = attention.choose(
             device, choice.dtype, config.n_heads, config.dim // config.n_heads, TIMED_TOKENS, on=wanted("attention"))
         self._attention = Lever(self._kernel != "sdpa", about)
         self._model = FusedTransformer(parts.transformer, attend=attend)
-        precision.quantise(self._model, choice.precision)
+        precision.quantise(self._model, choice.precision, device)
         self._compiler = Compiler(
             self._model, on=wanted("compile"), cache=options.cache, asked=bool(options.prewarm))
         self._stepper = Steps(self._model, wanted("graphs"), compiler=self._compiler)

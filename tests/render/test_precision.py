@@ -138,7 +138,7 @@ def test_quantised_steps_are_close_to_the_exact_ones(transformer: Any, precision
     model = FusedTransformer(transformer)
     exact = velocity(model)
     held = weakref.ref(model.layers[0].qkv.base.weight)  # type: ignore[union-attr]
-    assert quantise(model, precision) == 4 * len(model.blocks())
+    assert quantise(model, precision, model.device) == 4 * len(model.blocks())
     found = velocity(model)
     assert 0 < float((found - exact).norm() / exact.norm()) < error
     gc.collect()
@@ -150,7 +150,7 @@ def test_quantised_steps_are_close_to_the_exact_ones(transformer: Any, precision
 @pytest.mark.parametrize("precision", ["int8wo", "int8"])
 def test_loras_work_on_quantised_weights(transformer: Any, precision: str) -> None:
     model = FusedTransformer(transformer)
-    quantise(model, precision)
+    quantise(model, precision, model.device)
     plain = velocity(model)
     projection = model.projections()[-1]
     width = projection.base.in_features
@@ -163,10 +163,10 @@ def test_loras_work_on_quantised_weights(transformer: Any, precision: str) -> No
 def test_exact_precisions_change_nothing_and_fp8_needs_a_gpu(transformer: Any) -> None:
     model = FusedTransformer(transformer)
     exact = velocity(model)
-    assert quantise(model, "fp32") == quantise(model, "bf16") == 0
+    assert quantise(model, "fp32", model.device) == quantise(model, "bf16", model.device) == 0
     assert torch.equal(velocity(model), exact)
     with pytest.raises(ModelUnusable, match="CPU can't run"):
-        quantise(model, "fp8")
+        quantise(model, "fp8", model.device)
 
 
 

@@ -10,7 +10,8 @@ from tests.conftest import Cast, SignIn
 from tests.factories import RECIPE, BatchFactory, asset, job, worker
 from tests.web.test_bad_input import text_of
 
-ENGINE = {name: RECIPE[name] for name in ("model", "checksum", "device", "dtype", "torch", "diffusers", "transformers")}
+ENGINE = {name: RECIPE[name] for name in (
+    "model", "checksum", "device", "precision", "torch", "diffusers", "transformers")}
 
 
 def panel(sign_in: SignIn, cast: Cast, made: Asset) -> str:
@@ -22,7 +23,8 @@ def panel(sign_in: SignIn, cast: Cast, made: Asset) -> str:
     ({}, "No worker has said yet"), (ENGINE, "the same pixels are to be expected"),
     (ENGINE | {"torch": "2.14", "checksum": "cd" * 32}, "torch 2 → 2.14"),
     (ENGINE | {"checksum": "cd" * 32}, "model checksum abababababab → cdcdcdcdcdcd"),
-    (ENGINE | {"precision": "fp8"}, "Precision unknown → fp8"),
+    (ENGINE | {"precision": "fp8"}, "Precision fp32 → fp8"),
+    (ENGINE | {"attention": "cudnn"}, "Attention kernel unknown → cudnn"),
 ])
 def test_the_panel_says_what_to_expect(cast: Cast, sign_in: SignIn, now: dict[str, str], says: str) -> None:
     worker(provenance=now)
