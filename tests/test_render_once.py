@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from PIL import Image
 from tests import tiny
 from tests.factories import picture
 
+ROOT = Path(__file__).resolve().parents[1]
 pytestmark = [pytest.mark.render, pytest.mark.django_db]
 
 
@@ -58,6 +62,18 @@ def test_it_repaints_a_part_and_keeps_the_rest_exactly(folder: Path, tmp_path: P
     before, after = (np.asarray(Image.open(BytesIO(file.read_bytes())).convert("RGB")) for file in (source, out))
     kept = np.asarray(mask) == 0
     assert (before[kept] == after[kept]).all() and (before[~kept] != after[~kept]).any()
+
+
+def test_without_a_database_the_configured_model_renders(tmp_path: Path) -> None:
+    """In a fresh checkout, before anything was started."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "MODEL_DIR")}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "render_once", "--prompt", "a red rose", "--width", "256", "--height", "256",
+         "--steps", "1", "--device", "cpu", "--out", str(tmp_path / "x.png"), "--json"],
+        cwd=ROOT, env=environment | {"VAR_DIR": str(tmp_path / "var")}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    recipe = json.loads(done.stdout)
+    assert recipe["model"] == "Z-Image demo" and len(recipe["checksum"]) == 64 and (tmp_path / "x.png").exists()
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 from django.utils.module_loading import import_string
 
 from studio import checkpoint, edges, imaging, labels, placing
@@ -56,7 +57,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Load, render, write, say so."""
         try:
-            files = _files(options["model"]) if options["model"] else models.current()
+            files = _files(options["model"]) if options["model"] else _active()
             spec, source, mask = _spec(options, files)
             engine = replace(models.options(), device=options["device"], precision=options["precision"])
             report = self._render(files, engine, spec, options["out"], source, mask)
@@ -110,6 +111,13 @@ class Command(BaseCommand):
 def _files(folder: Path) -> ModelFiles:
     card = checkpoint.verify(folder)
     return ModelFiles(card, checkpoint.checksum(folder, settings.VAR_DIR / "checksums.json"), folder)
+
+
+def _active() -> ModelFiles:
+    try:
+        return models.checked(models.chosen())
+    except DatabaseError:  # none was made yet: there is no registry to look into
+        return _files(settings.MODEL_DIR)
 
 
 def _spec(
