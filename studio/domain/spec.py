@@ -201,3 +201,15 @@ class Renderer(Protocol):
         Raises RenderError when the model fails in a known way (out of memory, size not possible).
         """
         ...
+
+
+class Engine(Renderer, Protocol):
+    """A renderer as the worker loads it: `settings.RENDERER`, called with ModelFiles and EngineOptions."""
+
+    def warm_up(self) -> None:
+        """Render something, so that the first real picture pays for no set-up."""
+        ...
+
+    def report(self) -> dict[str, str]:
+        """What became of each speed lever, in plain English."""
+        ...

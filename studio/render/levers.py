@@ -17,6 +17,9 @@ class Lever:
     used: bool
     reason: str
 
+    def __str__(self) -> str:
+        return f"{'used' if self.used else 'not used'}: {self.reason}"
+
 
 def why(error: BaseException) -> str:
     """An error of torch in one line: its first two, as the first alone often says only where it happened."""
@@ -54,7 +57,3 @@ class Levers:
     def __iter__(self) -> Iterator[tuple[str, Lever]]:
         """(name, lever) of all of them, in the order of LEVERS."""
         return ((name, self[name]) for name in LEVERS)
-
-    def text(self) -> str:
-        """One line a lever."""
-        return "\n".join(f"{name}: {'used' if lever.used else 'not used'}: {lever.reason}" for name, lever in self)

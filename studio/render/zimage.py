@@ -105,6 +105,10 @@ class ZImageRenderer:
             found.say(name, lever)
         return found
 
+    def report(self) -> dict[str, str]:
+        """What became of each speed lever: used or not, and why."""
+        return {name: str(lever) for name, lever in self.levers}
+
     @property
     def multiple(self) -> int:
         """What render sides are multiples of, in pixels: the transformer reads 2 x 2 latent cells."""

@@ -21,7 +21,7 @@ from django.utils.module_loading import import_string
 
 from studio import queue
 from studio.domain.errors import ModelUnusable
-from studio.domain.spec import Renderer
+from studio.domain.spec import Engine, Renderer
 from studio.domain.states import JobStatus
 from studio.models import RenderJob
 from studio.services import models, rendering, upkeep, workers
@@ -43,14 +43,14 @@ def load_renderer(choice: Chosen) -> Renderer:
     """Check the chosen model's files, load them and render once. Raises ModelUnusable."""
     try:
         files = models.checked(choice)
-        renderer: Renderer = import_string(settings.RENDERER)(files, models.options(choice.precision))
-        renderer.warm_up()  # type: ignore[attr-defined]  # every engine has it; the services need not know
+        renderer: Engine = import_string(settings.RENDERER)(files, models.options(choice.precision))
+        renderer.warm_up()
     except ModelUnusable as error:
         models.failed(choice, error)
         raise
     models.loaded(choice)
     log.info("worker.model_ready", model=files.card.name, checksum=files.checksum[:12], precision=choice.precision,
-             device=renderer.provenance["device"])
+             device=renderer.provenance["device"], levers=renderer.report())
     return renderer
 
 

@@ -57,6 +57,7 @@ def test_a_default_of_the_models_own_is_taken(tiny_folder: Path) -> None:
 def test_every_lever_says_what_became_of_it(tiny_folder: Path, tiny_renderer: ZImageRenderer) -> None:
     said = dict(tiny_renderer.levers)
     assert said.keys() == LEVERS.keys() and all(lever.reason != "not tried yet" for lever in said.values())
+    assert tiny_renderer.report()["graphs"] == "not used: there are no CUDA graphs on a CPU"
     off = ZImageRenderer(files(tiny_folder), EngineOptions(device="cpu", threads=1, levers_off=frozenset(LEVERS)))
     assert not any(lever.used for _name, lever in off.levers)
     drawn, plain = (one.render(spec(), ignore).image for one in (tiny_renderer, off))

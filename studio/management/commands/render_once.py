@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +20,7 @@ from studio import checkpoint, edges, imaging, labels, placing
 from studio.domain.engine import PRECISIONS, EngineOptions, ModelFiles
 from studio.domain.errors import StudioError
 from studio.domain.guides import CONTROL_SCALE, STRENGTH, Control, ControlKind, Lora, Weights
-from studio.domain.spec import MAX_SEED, SAMPLER, SAMPLERS, Rendered, RenderRequest, RenderSpec, Step, Target
+from studio.domain.spec import MAX_SEED, SAMPLER, SAMPLERS, Engine, RenderRequest, RenderSpec, Step, Target
 from studio.services import models
 
 
@@ -76,9 +75,9 @@ class Command(BaseCommand):
         source: placing.Picture | None, mask: placing.Picture | None,
     ) -> dict[str, Any]:
         clock = time.perf_counter()
-        renderer = import_string(settings.RENDERER)(files, engine)
+        renderer: Engine = import_string(settings.RENDERER)(files, engine)
         loaded = time.perf_counter()
-        rendered: Rendered = renderer.render(spec, self._step)
+        rendered = renderer.render(spec, self._step)
         ended = time.perf_counter()
         if spec.image is None and spec.control is None:
             image = imaging.fit(rendered.image, spec.width, spec.height)
@@ -99,7 +98,7 @@ class Command(BaseCommand):
             "loras": [{"name": lora.weights.name, "weight": lora.weight} for lora in spec.loras],
             "control": {"kind": spec.control.kind, "scale": spec.control.scale} if spec.control else None,
             "pixels": sha256(rendered.image.tobytes()).hexdigest(), "sha256": sha256(data).hexdigest(),
-            **renderer.provenance, "levers": dict(_lines(renderer.levers)),
+            **renderer.provenance, "levers": renderer.report(),
             "timings": {"load": _ms(loaded - clock), **rendered.timings, "render": _ms(ended - loaded),
                         "encode": _ms(encoded - ended)},
         }
@@ -169,11 +168,6 @@ def _lora(text: str) -> Lora:
             Weights(Path(text).stem, Path(text)))
     except ValueError:  # a path with a colon
         return Lora(Weights(Path(text).stem, Path(text)))
-
-
-def _lines(levers: Any) -> Iterator[tuple[str, str]]:
-    for name, lever in levers:
-        yield name, f"{'used' if lever.used else 'not used'}: {lever.reason}"
 
 
 def _ms(seconds: float) -> float:
