@@ -62,7 +62,7 @@ def fastest(
         try:
             error = _difference(attend(*inputs), wanted)
             if error <= TOLERANCE:
-                times[name] = timer(lambda attend=attend: attend(*inputs))  # type: ignore[misc]
+                times[name] = timer(lambda attend=attend: attend(*inputs))  # type: ignore[misc]  # the default binds
             else:
                 left_out[name] = f"differs by {error:.1e}"
         except RuntimeError as error:
@@ -91,7 +91,7 @@ def time_on_gpu(run: Callable[[], Tensor], rounds: int = 7) -> float:
         run()
     times = []
     for _ in range(rounds):
-        start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]  # torch
         start.record()
         run()
         stop.record()

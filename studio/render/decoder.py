@@ -155,7 +155,7 @@ class Products:
     """
 
     # How many parts depends on the size, and three kernels gain nothing from compiling.
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # torch leaves it untyped
     def __call__(
         self, attn: Any, hidden_states: Tensor, encoder_hidden_states: None = None, attention_mask: None = None,
         temb: None = None,

@@ -98,7 +98,7 @@ class _Shown:
         if pixels.device.type == "cuda":
             self._pixels = torch.empty(pixels.shape, dtype=pixels.dtype, pin_memory=True)
             self._pixels.copy_(pixels, non_blocking=True)
-            self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             self._event.record()
 
     def tell(self, after_step: AfterStep) -> None:

@@ -152,7 +152,7 @@ class CudaCapture:
 
     def __call__(self, run: Callable[[], Tensor]) -> Callable[[], Tensor]:
         """`run` captured; its result stays in place until any graph of the pool is replayed."""
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):  # libraries set themselves up in a first run, which can't be captured
             for _ in range(2):

@@ -194,7 +194,7 @@ def _torchao(precision: str) -> tuple[Any, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            from torchao.quantization import (  # type: ignore[import-untyped]
+            from torchao.quantization import (  # type: ignore[import-untyped]  # ships no types
                 Float8DynamicActivationFloat8WeightConfig,
                 Int8DynamicActivationInt8WeightConfig,
                 Int8WeightOnlyConfig,

@@ -175,7 +175,7 @@ def _row(label: str, one: Image.Image, other: Image.Image) -> Row:
     a, b = (np.asarray(image.convert("RGB"), dtype=np.float64) for image in (one, other))
     error = float(np.mean((a - b) ** 2))
     psnr = EQUAL if error == 0 else min(EQUAL, 10 * math.log10(255**2 / error))
-    ssim = structural_similarity(a, b, channel_axis=2, data_range=255.0)  # type: ignore[no-untyped-call]
+    ssim = structural_similarity(a, b, channel_axis=2, data_range=255.0)  # type: ignore[no-untyped-call]  # untyped
     return Row(label, psnr, float(ssim))
 
 

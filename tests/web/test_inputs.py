@@ -20,7 +20,7 @@ from studio.models import RenderBatch, RenderInput
 from studio.services import guides
 from studio.web import model
 from tests.conftest import Cast, SignIn
-from tests.factories import asset, mask, picture, render_input
+from tests.factories import BatchFactory, asset, mask, picture, render_input
 from tests.web.test_bad_input import LANGUAGES, nothing_queued, text_of
 from tests.web.world import World, bring, composer, upload
 
@@ -213,3 +213,20 @@ def test_a_model_without_guidance_says_so(cast: Cast, sign_in: SignIn) -> None:
     assert "This model renders without guidance: a negative prompt has no effect." in page
     assert 'name="guidance"' not in page and 'name="negative"' not in page
     assert "No ControlNet is installed" in page and "No LoRA is installed" in page
+
+
+@pytest.mark.parametrize(("guidance", "steps", "shown"), [(0.0, 8, ("4.0", "28")), (6.0, 20, ("6.0", "20"))])
+def test_steps_and_guidance_of_the_other_kind_of_model_are_left_behind(
+    cast: Cast, sign_in: SignIn, base: None, guidance: float, steps: int, shown: tuple[str, str]
+) -> None:
+    """A team that changes from Turbo to the base model must not go on rendering with 8 steps and no guidance."""
+    BatchFactory.create(campaign=cast.campaign, requested_by=cast.marketer, guidance=guidance, steps=steps)
+    page = sign_in(cast.marketer).get(reverse("studio", kwargs={"slug": cast.campaign.slug}))
+    form = page.context["form"]
+    assert (str(form["guidance"].value()), str(form["steps"].value())) == shown
+
+
+def test_no_guidance_can_be_chosen_for_several_renders(cast: Cast, sign_in: SignIn, url: str, base: None) -> None:
+    response = sign_in(cast.marketer, HX_Request="true").post(url, composer(guidance="0", steps="12"))
+    form = response.context["form"]
+    assert (float(form["guidance"].value()), form["steps"].value()) == (0.0, 12)

@@ -126,8 +126,13 @@ class RenderForm(GuideFields):
 
 def fresh(
     batch: RenderBatch | None, *, formats: list[str], seed: int | None = None, inputs: bool = True,
+    just_sent: bool = False,
 ) -> RenderForm:
-    """A composer filled from an earlier batch, with a new request key; with its pictures unless `inputs` is False."""
+    """A composer filled from an earlier batch, with a new request key; with its pictures unless `inputs` is False.
+
+    Steps and guidance that a model of the other kind was asked for, with guidance or without, are left
+    to this one, unless the batch was `just_sent` to it.
+    """
     initial: dict[str, Any] = {"request_key": uuid4(), "count": 2, "formats": formats, "sampler": SAMPLER}
     if batch:
         initial |= from_batch(batch, inputs=inputs)
@@ -139,4 +144,6 @@ def fresh(
     form.initial.setdefault("steps", form.model_steps)
     if not form.guides or not batch:
         form.initial["guidance"] = form.model_guidance
+    if batch and not just_sent and bool(batch.guidance) != form.guides:
+        form.initial.update(steps=form.model_steps, guidance=form.model_guidance)
     return form

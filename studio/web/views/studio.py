@@ -135,7 +135,7 @@ def create_render(request: StudioRequest, slug: str) -> HttpResponse:
     if not request.htmx:
         return HttpResponseRedirect(resolve_url("studio", slug))
     seed = batch.seed if form.cleaned_data["seed_locked"] else None
-    renewed = fresh(batch, formats=list(form.chosen()), seed=seed)
+    renewed = fresh(batch, formats=list(form.chosen()), seed=seed, just_sent=True)
     for name in ("custom_width", "custom_height"):
         renewed.initial[name] = form.cleaned_data[name]
     return page(request, "studio/_rendered.html", _answer(request, campaign, renewed) | {
