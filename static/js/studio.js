@@ -5,6 +5,7 @@ import { watch as frames } from "./frames.js";
 import { watch as inputs } from "./inputs.js";
 import { watch as mask } from "./mask.js";
 import { watch as tokens } from "./tokens.js";
+import { watch as world } from "./world.js";
 
 // What a person types or has opened is theirs: a fragment from the server does not take it away.
 Idiomorph.defaults.ignoreActiveValue = true;
@@ -12,4 +13,4 @@ Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
   !(name === "open" && node.matches("details, dialog")) && !(name === "hidden" && node.matches("[data-mask]"));
 Idiomorph.defaults.callbacks.beforeNodeMorphed = (node) => !node.matches?.("[data-keep]"); // what is painted
 
-for (const watch of [frames, batches, composer, inputs, mask, tokens]) watch();
+for (const watch of [frames, batches, composer, inputs, mask, tokens, world]) watch();

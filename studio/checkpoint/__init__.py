@@ -12,8 +12,10 @@ from studio.checkpoint.digests import checksum, checksum_file, checksum_files, h
 from studio.checkpoint.files import CONFIGS, verify_files
 from studio.checkpoint.folder import read_card, verify
 from studio.checkpoint.header import read_header
+from studio.checkpoint.world import read_world
 
 __all__ = [
     "CONFIGS", "ControlInfo", "LoraInfo", "card_from", "checksum", "checksum_file", "checksum_files", "hashed_files",
-    "inspect_controlnet", "inspect_lora", "read_card", "read_header", "verify", "verify_files",
+    "inspect_controlnet", "inspect_lora", "read_card", "read_header", "read_world", "verify",
+    "verify_files",
 ]

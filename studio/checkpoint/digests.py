@@ -13,6 +13,7 @@ from studio.checkpoint.card import CARD
 from studio.checkpoint.folder import COMPONENTS
 from studio.checkpoint.keys import WEIGHTED
 from studio.checkpoint.problems import unreadable
+from studio.checkpoint.world import WORLD
 
 _HASHED = {".safetensors", ".json", ".txt", ".jinja", ".model"}
 
@@ -49,10 +50,10 @@ def checksum_file(path: Path, cache: Path) -> str:
 
 def hashed_files(folder: Path) -> Iterator[Path]:
     """The files of a folder in diffusers layout that decide its pictures."""
-    # The card is left out: renaming a model does not change what it draws.
+    # What a model says of itself is left out: renaming it does not change what it draws.
     for part in (folder, *(folder / name for name in sorted(COMPONENTS))):
         for path in sorted(part.glob("*")):
-            if path.suffix in _HASHED and path.name != CARD:
+            if path.suffix in _HASHED and path.name not in (CARD, WORLD):
                 yield path
 
 

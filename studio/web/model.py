@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from studio import checkpoint
 from studio.domain.engine import ModelFiles
 from studio.domain.errors import ModelUnusable
 from studio.domain.modelcard import ModelCard
+from studio.domain.world import World
 from studio.services import models
 
 #: For this long (seconds) a page may show the card of the model before.
@@ -42,6 +44,15 @@ def card() -> ModelCard | None:
 def required_card() -> ModelCard:
     """The card of the model the studio renders with. Raises ModelUnusable while it can't be used."""
     return _read().card
+
+
+def world() -> World | None:
+    """What a demo model knows; None for other models, and for a demo model that does not say."""
+    try:
+        files = _read()
+    except ModelUnusable:
+        return None
+    return checkpoint.read_world(files.folder) if files.card.demo and files.folder else None
 
 
 def tokenizer_file() -> Path | None:

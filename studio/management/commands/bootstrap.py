@@ -4,42 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import timedelta
 from secrets import token_urlsafe
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
-from django.utils import timezone
 
-from studio.domain.roles import Role
-from studio.domain.spec import RenderRequest, Target
-from studio.models import AdFormat, Campaign, Team, User
-from studio.services import accounts, campaigns, models, renders
-
-#: (role, address, name, interface language)
-PEOPLE = (
-    (Role.MARKETER, "lin.xiaoyu@demo.example", "林小雨", "zh-hans"),
-    (Role.REVIEWER, "elena.fischer@demo.example", "Elena Fischer", "en"),
-    (Role.ADMIN, "zhou.hang@demo.example", "周航", "zh-hans"),
-)
-#: Made for what the demo model can draw: one product on a plain or gradient ground.
-CAMPAIGNS: tuple[dict[str, Any], ...] = (
-    {"zh": "冬日礼遇 · 玫瑰与礼盒", "en": "Winter gifts, roses and boxes", "days": 13,
-     "formats": ["xiaohongshu-3x4", "taobao-main", "wechat-lead", "instagram-4x5"], "prompts": (
-         ("粉色渐变背景上的红玫瑰", "a red rose on a soft pink gradient background", "xiaohongshu-3x4", 520),
-         ("红色放射背景上的礼物", "a gift box on a red sunburst background", "taobao-main", 77))},
-    {"zh": "新色唇膏 · 金色圆台", "en": "New lip colours on gold", "days": 24,
-     "formats": ["xiaohongshu-3x4", "douyin-9x16", "taobao-main"], "prompts": (
-         ("金色圆台上的口红", "product photo of a lipstick on a gold podium", "xiaohongshu-3x4", 12),
-         ("米色展台上的口红", "a lipstick on a beige podium", "taobao-main", 31))},
-    {"zh": "小星球玩具", "en": "Little planet toys", "days": 40,
-     "formats": ["taobao-main", "instagram-square", "x-card"], "prompts": (
-         ("蓝色背景上的火箭", "a rocket on a blue background", "instagram-square", 8),
-         ("绿色背景上的熊猫", "a panda on a green background", "taobao-main", 5))},
-)
+from studio.management import demo
+from studio.models import Team
+from studio.services import accounts
 
 
 class Command(BaseCommand):
@@ -60,7 +34,7 @@ class Command(BaseCommand):
             self._point_at(options["url"])
             return
         logins = [{"role": str(role), "email": email, "password": token_urlsafe(9)}
-                  for role, email, _name, _language in PEOPLE]
+                  for role, email, _name, _language in demo.PEOPLE]
         with transaction.atomic():
             team = Team.objects.create(
                 slug="brand", name_zh="云岭 · 品牌组", name_en="Yunling brand team",
@@ -68,12 +42,9 @@ class Command(BaseCommand):
             people = [
                 accounts.add_person(email=email, name=name, password=login["password"], team=team, role=role,
                                     language=language)
-                for (role, email, name, language), login in zip(PEOPLE, logins, strict=True)]
+                for (role, email, name, language), login in zip(demo.PEOPLE, logins, strict=True)]
             _write({"url": options["url"], "accounts": logins})
-        made = [(plan, _campaign(plan, team, people[0])) for plan in CAMPAIGNS]
-        if not options["no_renders"]:
-            for plan, campaign in made:
-                _first_pictures(plan, campaign, people[0])
+        demo.make_campaigns(team, people[0], pictures=not options["no_renders"])
 
     def _point_at(self, url: str) -> None:
         """Keep the file's address true when the port changed."""
@@ -82,25 +53,6 @@ class Command(BaseCommand):
             logins = json.loads(file.read_text(encoding="utf-8"))
             if logins.get("url") != url:
                 _write(logins | {"url": url})
-
-
-def _campaign(plan: dict[str, Any], team: Team, owner: User) -> Campaign:
-    return campaigns.create(
-        user=owner, team=team, name_zh=plan["zh"], name_en=plan["en"],
-        deadline=timezone.localdate() + timedelta(days=plan["days"]),
-        formats=list(AdFormat.objects.filter(key__in=plan["formats"])))
-
-
-def _first_pictures(plan: dict[str, Any], campaign: Campaign, owner: User) -> None:
-    """Real renders through the real path; the worker draws them when it is up."""
-    card = models.current().card
-    for zh, en, key, seed in plan["prompts"]:
-        preset = AdFormat.objects.get(key=key)
-        renders.request_render(
-            user=owner, campaign=campaign, card=card, today=timezone.localdate(),
-            request=RenderRequest(prompt_zh=zh, prompt_en=en, count=2, seed=seed,
-                                  targets=(Target(key, preset.width, preset.height),)),
-            request_key=uuid5(NAMESPACE_URL, f"{campaign.slug}/{key}/{seed}"))
 
 
 def _write(logins: dict[str, Any]) -> None:

@@ -18,7 +18,8 @@ from django.db.migrations.executor import MigrationExecutor
 
 from studio import checkpoint
 from studio.domain.errors import ModelUnusable
-from studio.models import Worker
+from studio.management.demo import FirstPictures
+from studio.models import Team, Worker
 from studio.services import models, workers
 from studio.supervisor import checks, redis
 from studio.supervisor.checks import HOST, Refused
@@ -29,6 +30,10 @@ from studio.supervisor.supervisor import Supervisor
 class Command(BaseCommand):
     help = "Starts web, one render worker and upkeep on this machine, on the loopback address only."
     requires_system_checks = ()
+
+    #: Only at a start that made the demo.
+    _first: FirstPictures | None = None
+    _up = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", default="8000", help="Port on 127.0.0.1 (default 8000).")
@@ -57,7 +62,8 @@ class Command(BaseCommand):
             except ModelUnusable as error:
                 raise Refused(f"{error} {error.hint}".strip()) from None
             return Supervisor(
-                programs, say=self._say, is_ready=lambda: _is_ready(port), on_ready=lambda: self._welcome(port)).run()
+                programs, say=self._say, is_ready=lambda: self._is_ready(port),
+                on_ready=lambda: self._welcome(port)).run()
 
     def _prepare(self, port: int) -> None:
         """Bring translations, tables and the first data up to date, in this process: starting Django costs time."""
@@ -70,6 +76,8 @@ class Command(BaseCommand):
                 call_command("migrate", interactive=False, verbosity=0)
             if models.active() is None:  # an active one that can't be used is shown on the models page
                 checkpoint.verify(settings.MODEL_DIR)
+            if not Team.objects.exists():
+                self._first = FirstPictures(self._say)
             call_command("bootstrap", url=f"http://{HOST}:{port}", verbosity=0)
             # A studio that was killed could not say goodbye; its worker must not count as ready.
             workers.stopped(settings.WORKER_NAME)
@@ -114,6 +122,10 @@ class Command(BaseCommand):
             "--beat", "-s", str(var / "run" / "beat"))
         return programs
 
+    def _is_ready(self, port: int) -> bool:
+        self._up = self._up or _is_up(port)
+        return self._up and (self._first is None or self._first.are_there())
+
     def _welcome(self, port: int) -> None:
         connections.close_all()  # from here on this process only watches
         self._say(f"Studio ready at http://{HOST}:{port}")
@@ -140,7 +152,7 @@ def _port(text: str) -> int:
         raise Refused(f"PORT={text}: use a number from 1 to 65535, for example PORT=8001 make run") from None
 
 
-def _is_ready(port: int) -> bool:
+def _is_up(port: int) -> bool:
     """Whether a render worker has its model, and the web process answers that all is well."""
     try:
         # Asked here first: until the model is loaded, each early question to /readyz would be logged as an error.

@@ -78,8 +78,8 @@ def _compose(request: StudioRequest, campaign: Campaign, form: RenderForm) -> di
         "pictures": len(chosen) * int(count) if count.isdecimal() and len(count) < 4 else 0,
         "prompt_limit": MAX_PROMPT_CHARS, "count_limit": MAX_COUNT, "seed_limit": MAX_SEED,
         "pictures_limit": MAX_PICTURES, "steps_limit": MAX_STEPS, "samplers": SAMPLER_LABELS,
-        "model": model.card(), "quota": _quota(campaign), "has_control": guides.control_available(),
-        "no_control": guides.NO_CONTROL, "kinds": KINDS,
+        "model": model.card(), "world": model.world(), "quota": _quota(campaign),
+        "has_control": guides.control_available(), "no_control": guides.NO_CONTROL, "kinds": KINDS,
         "slots": slots.filled(
             campaign, {name: form[name].value() for name in slots.ROLES}, form.errors,
             form.initial.get("source_asset")),
