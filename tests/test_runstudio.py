@@ -42,8 +42,11 @@ class Run:
                 stderr=subprocess.STDOUT, env={**environment, "VAR_DIR": str(var)})
 
     def wait_until_ready(self) -> None:
+        self.wait_for(f"Studio ready at {self.url}")
+
+    def wait_for(self, line: str) -> None:
         deadline = time.monotonic() + 120
-        while f"Studio ready at {self.url}" not in self.text():
+        while line not in self.text():
             assert self.process.poll() is None, self.text()
             assert time.monotonic() < deadline, self.text()
             time.sleep(0.1)
@@ -57,13 +60,18 @@ class Run:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator[Run]:
+def starting(tmp_path: Path) -> Iterator[Run]:
     started = Run(tmp_path / "var", _free_port())
-    started.wait_until_ready()
     yield started
     if started.process.is_running():
         started.process.terminate()
         started.process.wait(15)
+
+
+@pytest.fixture
+def run(starting: Run) -> Run:
+    starting.wait_until_ready()
+    return starting
 
 
 def test_the_studio_starts_and_stops_as_one(run: Run, tmp_path: Path) -> None:
@@ -71,6 +79,8 @@ def test_the_studio_starts_and_stops_as_one(run: Run, tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "var" / "demo-logins.json").stat().st_mode) == 0o600
     assert logins["url"] == run.url
     assert [account["role"] for account in logins["accounts"]] == ["marketer", "reviewer", "admin"]
+    # The first start says how far its pictures are; what a newcomer finds is no empty sheet.
+    assert "Rendering the first pictures: " in run.text().split("Studio ready")[0]
     for account in logins["accounts"]:
         assert account["email"] in run.text()
         assert account["password"] in run.text()
@@ -84,6 +94,13 @@ def test_the_studio_starts_and_stops_as_one(run: Run, tmp_path: Path) -> None:
     run.process.send_signal(signal.SIGINT)
     assert run.process.wait(10) == 0
     assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_the_wait_for_the_first_pictures_can_be_ended(starting: Run) -> None:
+    starting.wait_for("Rendering the first pictures: ")
+    starting.process.send_signal(signal.SIGINT)
+    assert starting.process.wait(10) == 0
+    assert "Studio ready" not in starting.text()
 
 
 def test_nothing_outlives_a_killed_studio(run: Run) -> None:

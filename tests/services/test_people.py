@@ -1,21 +1,18 @@
 from __future__ import annotations
 
 import io
-import json
-import stat
 from datetime import date
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from studio.domain.errors import Forbidden
 from studio.domain.roles import Role
-from studio.models import Activity, Campaign, Membership, RenderJob, Team, User
-from studio.services import accounts, campaigns, quotas
+from studio.models import Activity, Campaign, Membership, Team, User
+from studio.services import accounts, campaigns
 from tests.conftest import Cast
-from tests.factories import ad_format, balance
+from tests.factories import ad_format
 
 
 def test_a_role_is_given_changed_and_taken_away(
@@ -63,33 +60,6 @@ def test_viewers_and_strangers_make_no_campaign(cast: Cast, who: str) -> None:
     with pytest.raises(Forbidden):
         campaigns.create(
             user=cast.person(who), team=cast.team, name_zh="x", name_en="", deadline=None, formats=[])
-
-
-def test_the_demo_is_made_once_and_its_passwords_are_kept_safe(db: None) -> None:
-    file = settings.VAR_DIR / "demo-logins.json"
-    call_command("bootstrap", url="http://127.0.0.1:8123")
-    logins = json.loads(file.read_text(encoding="utf-8"))
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert logins["url"] == "http://127.0.0.1:8123"
-    assert [a["role"] for a in logins["accounts"]] == ["marketer", "reviewer", "admin"]
-    for login in logins["accounts"]:
-        user = User.objects.get(email=login["email"])
-        assert user.check_password(login["password"]) and len(login["password"]) >= 10
-        assert user.roles[Team.objects.get().pk] == login["role"]
-    jobs = RenderJob.objects.count()
-    assert Campaign.objects.count() == 3 and jobs == 12 and balance(Team.objects.get()) == (12, 0)
-    assert quotas.mismatches() == []
-    call_command("bootstrap", url="http://127.0.0.1:8999")
-    again = json.loads(file.read_text(encoding="utf-8"))
-    assert again == logins | {"url": "http://127.0.0.1:8999"} and RenderJob.objects.count() == jobs
-    file.unlink()
-
-
-def test_there_is_no_demo_in_production(db: None, settings: Any) -> None:
-    settings.EMBEDDED = False
-    with pytest.raises(CommandError, match="only in the embedded shape"):
-        call_command("bootstrap")
-    assert not User.objects.exists()
 
 
 def test_a_person_is_added_from_the_command_line(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
