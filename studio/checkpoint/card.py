@@ -57,7 +57,7 @@ def _card(path: Path, family: str) -> ModelCard:
 
 
 def _right(name: str, value: object) -> bool:
-    """Whether `value` is of the field's type and within its limits. Sizes depend on other fields: see `_right_sizes`."""
+    """Whether `value` is of the field's type and within its limits; `_right_sizes` says more of sizes."""
     if name == "sizes":
         return isinstance(value, list | tuple)
     if name == "name":

@@ -102,7 +102,7 @@ def test_a_wrong_field_of_the_card_is_named(folder: Path, field: str, value: obj
 @pytest.mark.parametrize("sizes", [
     None, 512, "512", {}, [512, 512], [[512]], [[512, 512, 3]], [["512", "512"]], [[512.0, 512]], [[True, 512]],
     ["ab"], [None], [[512, None]], [[500, 512]], [[480, 512]], [[0, 512]], [[-64, 512]], [[32, 512]], [[4160, 64]],
-    [[576, 512]], [[512, 512], [384, 640], [512, 512]], [[64 * n, 64 * m] for n in range(1, 9) for m in range(1, 9)] * 2,
+    [[576, 512]], [[512, 512], [384, 640], [512, 512]],
     [[64 * n, 64 * m] for n in range(1, 6) for m in range(1, 14)],
 ])
 def test_sizes_that_no_model_is_trained_for_are_named(folder: Path, sizes: object) -> None:
@@ -210,15 +210,23 @@ def test_a_configuration_that_makes_no_sense_is_named(folder: Path, part: str, f
         checkpoint.verify(folder)
 
 
-@pytest.mark.parametrize(("part", "field", "value", "message"), [
-    ("transformer", "n_layers", 7, r"transformer lacks the tensor layers\.6\."),
-    ("transformer", "n_layers", 5, r"holds the tensor layers\.5\..*, which a ZImageTransformer2DModel"),
-    ("text_encoder", "intermediate_size", 300, r"gate_proj.weight has the shape 512 × 192; a Qwen3Model .* 300 × 192"),
-    ("vae", "mid_block_add_attention", True, r"lacks the tensor encoder\.mid_block\.attentions"),
+@pytest.mark.parametrize(("part", "field", "more", "message"), [
+    ("transformer", "n_layers", 1, r"transformer lacks the tensor layers\.{own}\."),
+    ("transformer", "n_layers", -1, r"holds the tensor layers\.{said}\..*, which a ZImageTransformer2DModel"),
+    ("text_encoder", "intermediate_size", 44, r"gate_proj.weight has the shape {own} × \d+; a Qwen3Model .* {said} × "),
 ])
-def test_another_architecture_is_named(folder: Path, part: str, field: str, value: object, message: str) -> None:
-    edit(folder / part / "config.json", **{field: value})
-    with pytest.raises(ModelUnusable, match=message):
+def test_another_architecture_is_named(folder: Path, part: str, field: str, more: int, message: str) -> None:
+    path = folder / part / "config.json"
+    own = json.loads(path.read_text())[field]
+    edit(path, **{field: own + more})
+    with pytest.raises(ModelUnusable, match=message.format(own=own, said=own + more)):
+        checkpoint.verify(folder)
+
+
+def test_a_vae_with_or_without_attention_is_another_one(folder: Path) -> None:
+    path = folder / "vae" / "config.json"
+    edit(path, mid_block_add_attention=not json.loads(path.read_text())["mid_block_add_attention"])
+    with pytest.raises(ModelUnusable, match=r"the tensor encoder\.mid_block\.attentions"):
         checkpoint.verify(folder)
 
 
