@@ -12,6 +12,8 @@ from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, ZImagePipe
 from torch import nn
 from transformers import AutoTokenizer, Qwen3Config, Qwen3Model
 
+from studio.render.fused import PATCH
+
 DEMO = Path(__file__).parents[1] / "models" / "z-image-demo"
 
 # Tongyi-MAI/Z-Image-Turbo's own configurations, as published with its weights.
@@ -81,9 +83,10 @@ def randomise(module: nn.Module, generator: torch.Generator) -> None:
                 parameter.add_(1.0)
 
 
-def step_flops(config: Any, width: int, height: int, caption: int) -> tuple[float, float]:
+def step_flops(pipe: Any, width: int, height: int, caption: int) -> tuple[float, float]:
     """(linear, attention) floating-point operations of one step of one picture; `caption` counts padded tokens."""
-    image = -(-(width // 16) * (height // 16) // 32) * 32
+    config, cell = pipe.transformer.config, pipe.vae_scale_factor * PATCH
+    image = -(-(width // cell) * (height // cell) // 32) * 32
     every = image + caption
     dim, hidden = config.dim, int(config.dim / 3 * 8)
     weights = 4 * dim * dim + 3 * dim * hidden

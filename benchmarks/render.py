@@ -27,8 +27,9 @@ from time import perf_counter
 import torch
 
 from benchmarks._render_engine import STEPS, Engine, Ours, Stock, interleaved
-from benchmarks._render_models import Model, load, step_flops
+from benchmarks._render_models import DEMO, Model, load, step_flops
 from benchmarks._render_report import Report, Row
+from studio.checkpoint import read_card
 from studio.domain.errors import StudioError
 from studio.render.attention import time_on_gpu
 from studio.render.compiling import FAILURES
@@ -41,7 +42,7 @@ QUANTISED = ("fp8", "int8", "int8wo")
 #: Those timed at every size; the others at the first only, to stay within ten minutes.
 EVERY_SIZE = ("fused", "+ graphs", "fp8")
 GPU_SIZES = ((1024, 1024), (512, 512), (1536, 1536), (752, 1008))
-CPU_SIZES = ((256, 256),)
+CPU_SIZES = (read_card(DEMO).render_size(512, 512),)
 #: What a failing variant may raise; its row says so and the others go on. torch's and torchao's kernels refuse a card
 #: with any of these, also with bare assertions.
 KNOWN = (RuntimeError, ValueError, TypeError, NotImplementedError, ImportError, AssertionError, StudioError, *FAILURES)
@@ -132,7 +133,7 @@ class Bench:
             self._free()
             self.report.add(Row(row.variant, row.size, reason=_reason(error)))
             return
-        floor = STEPS * sum(step_flops(ours.pipe.transformer.config, width, height, CAPTION)) / self.speed
+        floor = STEPS * sum(step_flops(ours.pipe, width, height, CAPTION)) / self.speed
         self.report.add(replace(row, times=found["ours"], stock=found.get("stock", row.stock),
                                 floor=floor * 1000, full=self.cuda))
         if ours.steps.lever.used:

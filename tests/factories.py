@@ -37,7 +37,10 @@ from studio.models import (
 )
 from studio.services import quotas
 
-CARD = ModelCard("Test", native_side=256)
+CARD = ModelCard("Test", sizes=((256, 256),))
+#: A model that was trained in buckets, one for each kind of format.
+TRAINED = ModelCard("Trained", max_pixels=512 * 512, multiple=64, sizes=(
+    (512, 512), (448, 576), (384, 640), (640, 384), (576, 448), (768, 320), (832, 256), (1024, 128), (192, 704)))
 PRESETS = {p.key: p for p in read_presets(Path(__file__).parents[1] / "studio" / "data" / "formats.csv")}
 SQUARE = Target("", 64, 64)
 #: An empty transparent-free picture is enough where nobody looks at it.

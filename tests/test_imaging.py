@@ -4,12 +4,14 @@ import csv
 import os
 from io import BytesIO
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
+from typing import Any
 
 import pytest
 from PIL import Image, ImageChops, ImageDraw
 
 from studio import imaging
+from tests.factories import PRESETS, TRAINED
 
 SIZES = [
     (800, 800), (750, 1000), (1920, 600), (1080, 1440), (1080, 1920), (900, 383), (1200, 630), (300, 250), (728, 90),
@@ -18,12 +20,13 @@ SIZES = [
 ]
 
 
-def scene(*, box: tuple[int, int, int, int] = (70, 60, 186, 210)) -> Image.Image:
-    """A blue box on a vertical gradient, 256 px."""
-    image = Image.new("RGB", (256, 256))
+def scene(*, box: tuple[int, int, int, int] = (70, 60, 186, 210), size: tuple[int, int] = (256, 256)) -> Image.Image:
+    """A blue box on a vertical gradient; sizes in pixels."""
+    image = Image.new("RGB", size)
     draw = ImageDraw.Draw(image)
-    for y in range(256):
-        draw.line((0, y, 255, y), fill=tuple(max(0, channel - y // 4) for channel in (240, 200, 210)))
+    for y in range(size[1]):
+        shade = 64 * y // size[1]
+        draw.line((0, y, size[0], y), fill=tuple(max(0, channel - shade) for channel in (240, 200, 210)))
     draw.rectangle(box, fill=(20, 40, 200))
     return image
 
@@ -70,6 +73,25 @@ def test_the_content_is_not_cut(width: int, height: int, box: tuple[int, int, in
     assert left > 0 and top > 0 and right < width and bottom < height
     aspect = (box[2] - box[0]) / (box[3] - box[1])
     assert (right - left) / (bottom - top) == pytest.approx(aspect, rel=0.35)
+
+
+@pytest.mark.parametrize("box", [(.3, .2, .7, .8), (.08, .08, .92, .92), (.06, .3, .45, .7), (.4, .07, .6, .5)])
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+def test_the_content_of_a_render_at_the_nearest_trained_size_keeps_its_size_and_shape(
+    preset: Any, box: tuple[float, float, float, float]
+) -> None:
+    width, height = TRAINED.render_size(preset.width, preset.height)
+    drawn = round(box[0] * width), round(box[1] * height), round(box[2] * width) - 1, round(box[3] * height) - 1
+    fitted = imaging.fit(scene(box=drawn, size=(width, height)), preset.width, preset.height)
+    found = blue(fitted).getbbox()
+    assert fitted.size == (preset.width, preset.height) and found is not None
+    left, top, right, bottom = found
+    assert left > 0 and top > 0 and right < preset.width and bottom < preset.height
+    scales = [(right - left) / (drawn[2] - drawn[0] + 1), (bottom - top) / (drawn[3] - drawn[1] + 1)]
+    assert scales[0] == pytest.approx(scales[1], rel=0.06)
+    # Scaled so that the render fills the format, or a little less where margins were stretched.
+    full = max(preset.width / width, preset.height / height)
+    assert 0.74 * full < min(scales) and max(scales) < 1.06 * full
 
 
 @pytest.mark.parametrize(("width", "height"), [(728, 90), (1920, 600)])
@@ -119,6 +141,17 @@ def test_encoding_is_quick() -> None:
             encode(image)
             times.append(perf_counter() - start)
         assert min(times) < 0.1
+
+
+@pytest.mark.parametrize(("width", "height"), [(1080, 1920), (1920, 1080)])
+def test_a_picture_is_fitted_and_encoded_quickly(width: int, height: int) -> None:
+    image = scene(size=TRAINED.render_size(width, height))
+    times = []
+    for _ in range(3):
+        start = process_time()  # of this process alone: what else the machine does is not what this is about
+        imaging.encode_png(imaging.fit(image, width, height))
+        times.append(process_time() - start)
+    assert min(times) < 0.3
 
 
 def test_enormous_files_are_refused() -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from studio.checkpoint.problems import read_object, wrong_value
 from studio.domain.errors import ModelUnusable
+from studio.domain.formats import MAX_SIDE
 from studio.domain.i18n import gettext_noop as _
-from studio.domain.modelcard import FAMILIES, MULTIPLE, ModelCard
+from studio.domain.modelcard import FAMILIES, MIN_SIDE, ModelCard
 from studio.domain.spec import MAX_STEPS
 
 CARD = "studio.json"
+_MOST_SIZES = 64
 #: Cards of models that bring none.
 DEFAULTS = {
     "turbo": ModelCard(name="Z-Image-Turbo"),
@@ -39,7 +42,10 @@ def card_from(found: dict[str, Any], path: Path) -> ModelCard:
     for name, value in found.items():
         if not _right(name, value):
             raise wrong_value(path, name)
-    return ModelCard(**found)
+    card, sizes = ModelCard(**found | {"sizes": ()}), found.get("sizes", ())
+    if not _right_sizes(sizes, card):
+        raise wrong_value(path, "sizes")
+    return replace(card, sizes=tuple((width, height) for width, height in sizes))
 
 
 def _card(path: Path, family: str) -> ModelCard:
@@ -51,7 +57,9 @@ def _card(path: Path, family: str) -> ModelCard:
 
 
 def _right(name: str, value: object) -> bool:
-    """Whether `value` is of the field's type and within its limits."""
+    """Whether `value` is of the field's type and within its limits; `_right_sizes` says more of sizes."""
+    if name == "sizes":
+        return isinstance(value, list | tuple)
     if name == "name":
         return isinstance(value, str) and 0 < len(value.strip()) <= 100
     if name == "demo":
@@ -64,9 +72,19 @@ def _right(name: str, value: object) -> bool:
         return math.isfinite(value) and 0 <= value <= 20
     if not isinstance(value, int):
         return False
-    if name == "native_side":
-        return value == 0 or (64 <= value <= 4096 and value % MULTIPLE == 0)
     if name == "multiple":
         return value in (16, 32, 64)
     low, high = {"max_pixels": (64 * 64, 8192 * 8192), "steps": (1, MAX_STEPS), "max_tokens": (1, 1504)}[name]
     return low <= value <= high
+
+
+def _right_sizes(sizes: Sequence[Any], card: ModelCard) -> bool:
+    """Whether `sizes` are different pairs of sides, in pixels, that a model with the rest of `card` can render."""
+    for size in sizes:
+        if not isinstance(size, list | tuple) or len(size) != 2:
+            return False
+        if not all(type(side) is int and MIN_SIDE <= side <= MAX_SIDE and side % card.multiple == 0 for side in size):
+            return False
+        if size[0] * size[1] > card.max_pixels:
+            return False
+    return len({tuple(size) for size in sizes}) == len(sizes) <= _MOST_SIZES

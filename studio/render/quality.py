@@ -51,7 +51,7 @@ MEAN_SSIM, WORST_SSIM = 0.90, 0.75
 MEAN_PSNR, WORST_PSNR = 24.0, 18.0  # dB
 #: dB put for pictures that are equal to the bit, so that a mean stays finite.
 EQUAL = 100.0
-SIDE = 1024  # px; a model with one trained size takes that
+SIDE = 1024  # px; a model with trained sizes takes its square, or what is nearest to one
 _THUMB = 384  # px, the longer side of a picture on the sheet
 _GAP = 12
 _CAPTION = 22

@@ -115,9 +115,10 @@ class ZImageRenderer:
         return self._decoder.factor * PATCH
 
     def warm_up(self) -> None:
-        """Render one small picture, and one of each size to prewarm, so that the first real ones pay for no set-up."""
+        """Render one small picture, and one for each size to prewarm, so that the first real ones pay for no set-up."""
         side = max(64, self.multiple)
-        sizes = [self.covering(width, height) for width, height in ((side, side), *self._options.prewarm)]
+        asked = [self._files.card.render_size(width, height) for width, height in self._options.prewarm]
+        sizes = [self.covering(width, height) for width, height in ((side, side), *asked)]
         self._compiler.prewarm([(height // self.multiple, width // self.multiple) for width, height in sizes])
         for width, height in sizes:
             self.render(RenderSpec("warm-up", 0, width, height, width, height, steps=1), lambda step: None)

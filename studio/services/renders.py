@@ -34,7 +34,8 @@ def request_render(
     """Queue the pictures of `request` and reserve their quota, all or nothing.
 
     The same `request_key` from the same person is the same batch, however often it is sent.
-    `again_of` is the picture that is rendered once more, at the size at which it was rendered.
+    `again_of` is the picture that is rendered once more, at the size at which it was rendered where `card`
+    still renders that.
     Raises Forbidden, Invalid (what is asked for can't be done here), Conflict (archived campaign, key
     used elsewhere) or QuotaExceeded; then nothing is queued and nothing charged.
     """
@@ -86,7 +87,7 @@ def _jobs(batch: RenderBatch, request: RenderRequest, card: ModelCard) -> list[R
     placed = request.start is not None or request.control is not None
     for target in request.targets:
         render_width, render_height = card.render_size(target.width, target.height, from_picture=placed)
-        if earlier:
+        if earlier and card.renders(earlier.render_width, earlier.render_height, from_picture=placed):
             render_width, render_height = earlier.render_width, earlier.render_height
         for index in range(request.count):
             jobs.append(RenderJob(

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,15 @@ def edit(path: Path, **changes: Any) -> None:
 
 
 def test_the_demo_model_is_whole() -> None:
-    card = ModelCard("Z-Image demo", demo=True, native_side=256, max_pixels=65536, multiple=32)
-    assert checkpoint.verify(DEMO) == card
+    card = checkpoint.verify(DEMO)
+    assert card == checkpoint.read_card(DEMO) and card.demo and card.name == "Z-Image demo"
+    assert card.sizes and len({card, replace(card, sizes=())}) == 2
 
 
 def test_a_folder_without_a_card_is_z_image_turbo(folder: Path) -> None:
     (folder / "studio.json").unlink()
     card = checkpoint.read_card(folder)
-    assert card == ModelCard("Z-Image-Turbo") and not card.demo and card.native_side == 0
+    assert card == ModelCard("Z-Image-Turbo") and not card.demo and card.sizes == ()
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
@@ -87,7 +89,7 @@ def test_broken_json_is_named(folder: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(("field", "value"), [
-    ("name", ""), ("name", 3), ("demo", 1), ("native_side", 250), ("native_side", True), ("native_side", "256"),
+    ("name", ""), ("name", 3), ("demo", 1),
     ("max_pixels", 0), ("steps", 0), ("steps", 51), ("steps", 8.5), ("guidance", -1), ("guidance", float("nan")),
     ("max_tokens", 2000), ("colour", "red"),
 ])
@@ -95,6 +97,28 @@ def test_a_wrong_field_of_the_card_is_named(folder: Path, field: str, value: obj
     edit(folder / "studio.json", **{field: value})
     with pytest.raises(ModelUnusable, match=rf"studio.json.*“{field}”"):
         checkpoint.read_card(folder)
+
+
+@pytest.mark.parametrize("sizes", [
+    None, 512, "512", {}, [512, 512], [[512]], [[512, 512, 3]], [["512", "512"]], [[512.0, 512]], [[True, 512]],
+    ["ab"], [None], [[512, None]], [[500, 512]], [[480, 512]], [[0, 512]], [[-64, 512]], [[32, 512]], [[4160, 64]],
+    [[576, 512]], [[512, 512], [384, 640], [512, 512]],
+    [[64 * n, 64 * m] for n in range(1, 6) for m in range(1, 14)],
+])
+def test_sizes_that_no_model_is_trained_for_are_named(folder: Path, sizes: object) -> None:
+    edit(folder / "studio.json", sizes=sizes, max_pixels=512 * 512, multiple=64)
+    with pytest.raises(ModelUnusable, match=r"studio.json: “sizes” has a value"):
+        checkpoint.read_card(folder)
+
+
+@pytest.mark.parametrize("sizes", [
+    [], [[512, 512]], [[512, 512], [4096, 64]], [[64 * n, 64 * m] for n in range(1, 9) for m in range(1, 9)],
+])
+def test_a_card_lists_its_sizes_before_or_after_what_limits_them(folder: Path, sizes: list[list[int]]) -> None:
+    limits = {"max_pixels": 512 * 512, "multiple": 64}
+    for fields in ({"sizes": sizes} | limits, limits | {"sizes": sizes}):
+        (folder / "studio.json").write_text(json.dumps({"name": "Trained"} | fields))
+        assert checkpoint.read_card(folder).sizes == tuple((width, height) for width, height in sizes)
 
 
 def test_another_pipeline_is_refused(folder: Path) -> None:
@@ -176,7 +200,7 @@ def test_shards_are_one_model(folder: Path) -> None:
     ("transformer", "dim", 3840), ("transformer", "n_layers", 10**9), ("transformer", "n_layers", "6"),
     ("transformer", "siglip_feat_dim", 1152), ("transformer", "_class_name", "UNet2DConditionModel"),
     ("transformer", "axes_dims", [1]), ("vae", "down_block_types", ["AttnDownEncoderBlock2D"] * 5),
-    ("vae", "latent_channels", 16), ("text_encoder", "architectures", ["T5EncoderModel"]),
+    ("vae", "latent_channels", 17), ("text_encoder", "architectures", ["T5EncoderModel"]),
     ("text_encoder", "head_dim", 0), ("vae", "block_out_channels", []), ("vae", "use_quant_conv", "no"),
     ("transformer", "cap_feat_dim", 191),
 ])
@@ -186,15 +210,23 @@ def test_a_configuration_that_makes_no_sense_is_named(folder: Path, part: str, f
         checkpoint.verify(folder)
 
 
-@pytest.mark.parametrize(("part", "field", "value", "message"), [
-    ("transformer", "n_layers", 7, r"transformer lacks the tensor layers\.6\."),
-    ("transformer", "n_layers", 5, r"holds the tensor layers\.5\..*, which a ZImageTransformer2DModel"),
-    ("text_encoder", "intermediate_size", 300, r"gate_proj.weight has the shape 512 × 192; a Qwen3Model .* 300 × 192"),
-    ("vae", "mid_block_add_attention", True, r"lacks the tensor encoder\.mid_block\.attentions"),
+@pytest.mark.parametrize(("part", "field", "more", "message"), [
+    ("transformer", "n_layers", 1, r"transformer lacks the tensor layers\.{own}\."),
+    ("transformer", "n_layers", -1, r"holds the tensor layers\.{said}\..*, which a ZImageTransformer2DModel"),
+    ("text_encoder", "intermediate_size", 44, r"gate_proj.weight has the shape {own} × \d+; a Qwen3Model .* {said} × "),
 ])
-def test_another_architecture_is_named(folder: Path, part: str, field: str, value: object, message: str) -> None:
-    edit(folder / part / "config.json", **{field: value})
-    with pytest.raises(ModelUnusable, match=message):
+def test_another_architecture_is_named(folder: Path, part: str, field: str, more: int, message: str) -> None:
+    path = folder / part / "config.json"
+    own = json.loads(path.read_text())[field]
+    edit(path, **{field: own + more})
+    with pytest.raises(ModelUnusable, match=message.format(own=own, said=own + more)):
+        checkpoint.verify(folder)
+
+
+def test_a_vae_with_or_without_attention_is_another_one(folder: Path) -> None:
+    path = folder / "vae" / "config.json"
+    edit(path, mid_block_add_attention=not json.loads(path.read_text())["mid_block_add_attention"])
+    with pytest.raises(ModelUnusable, match=r"the tensor \w+\.mid_block\.attentions"):
         checkpoint.verify(folder)
 
 

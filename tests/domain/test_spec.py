@@ -76,5 +76,4 @@ def test_a_picture_is_rendered_at_the_next_fitting_size(width: int, height: int,
 def test_every_format_can_be_asked_for_and_rendered(preset: Any) -> None:
     target = Target(preset.key, preset.width, preset.height)
     width, height = ModelCard("Any", max_pixels=512 * 512).render_size(target.width, target.height)
-    assert width % 16 == height % 16 == 0 and width * height <= 512 * 512 * 1.2
-    assert ModelCard("Demo", native_side=256).render_size(target.width, target.height) == (256, 256)
+    assert width % 16 == height % 16 == 0 and width * height <= 512 * 512

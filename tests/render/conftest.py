@@ -9,6 +9,7 @@ import torch
 from diffusers import ZImagePipeline
 from PIL import Image
 
+from studio import checkpoint
 from studio.domain.engine import EngineOptions, ModelFiles
 from studio.domain.modelcard import ModelCard
 from studio.domain.spec import RenderSpec, Step
@@ -16,6 +17,9 @@ from studio.render.zimage import ZImageRenderer
 from tests import tiny
 
 DEMO = Path(__file__).parents[2] / "models" / "z-image-demo"
+DEMO_CARD = checkpoint.read_card(DEMO)
+#: The size at which the demo model renders a square: tests know nothing else of it that its next one may not have.
+SQUARE = DEMO_CARD.render_size(512, 512)
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +55,7 @@ def base_renderer(tiny_folder: Path) -> ZImageRenderer:
 
 @pytest.fixture(scope="session")
 def demo_renderer() -> ZImageRenderer:
-    return ZImageRenderer(files(DEMO, name="Demo", max_tokens=512), CPU)
+    return ZImageRenderer(ModelFiles(DEMO_CARD, "abc", DEMO), CPU)
 
 
 def stock(folder: Path, dtype: torch.dtype = torch.float32) -> ZImagePipeline:
@@ -68,6 +72,11 @@ def ignore(step: Step) -> None:
 
 def spec(prompt: str = "a red rose", *, seed: int = 7, width: int = 64, height: int = 64, steps: int = 8) -> RenderSpec:
     return RenderSpec(prompt, seed, width, height, width, height, steps=steps)
+
+
+def demo_spec(prompt: str = "蓝色背景上的火箭", *, seed: int = 7) -> RenderSpec:
+    """What the demo model draws well, at a size that it was trained for."""
+    return spec(prompt, seed=seed, width=SQUARE[0], height=SQUARE[1], steps=DEMO_CARD.steps)
 
 
 def same(one: Image.Image, other: Image.Image) -> bool:

@@ -11,11 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from studio.domain.engine import LEVERS, EngineOptions
+from studio.domain.engine import LEVERS, EngineOptions, ModelFiles
 from studio.domain.errors import ModelUnusable, RenderError
+from studio.domain.spec import OnStep, RenderSpec
 from studio.render import memory
 from studio.render.zimage import ZImageRenderer
 from tests import tiny_files
+from tests.factories import TRAINED
 from tests.render.conftest import CPU, files, ignore, same, spec
 
 
@@ -47,6 +49,21 @@ def test_what_a_cpu_cannot_compute_is_refused_before_loading(tiny_folder: Path) 
     with pytest.raises(ModelUnusable, match="in fp8") as refused:
         ZImageRenderer(files(tiny_folder), replace(CPU, precision="fp8"))
     assert "auto" in refused.value.hint
+
+
+def test_what_is_prewarmed_is_the_size_at_which_a_format_is_rendered(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = replace(CPU, levers_off=frozenset({"compile"}), prewarm=((1080, 1440), (728, 90)))
+    renderer = ZImageRenderer(ModelFiles(TRAINED, "abc", tiny_folder), options)
+    sizes: list[tuple[int, int]] = []
+
+    def note(spec: RenderSpec, on_step: OnStep) -> None:
+        sizes.append((spec.render_width, spec.render_height))
+
+    monkeypatch.setattr(renderer, "render", note)
+    renderer.warm_up()
+    assert sizes == [(64, 64), (448, 576), (1024, 128)]
 
 
 def test_a_default_of_the_models_own_is_taken(tiny_folder: Path) -> None:

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from benchmarks._render_models import TRANSFORMER, VAE
 from studio.domain.errors import RenderError
 from studio.render import memory
-from studio.render.fused import FusedTransformer, Plan
+from studio.render.fused import PATCH, FusedTransformer, Plan
 from studio.render.memory import MARGIN, Budget, Need, main_memory, out_of_memory, predict
-from tests.render.conftest import DEMO
+from tests.render.conftest import DEMO, DEMO_CARD, SQUARE
 from tests.render.live import peak
 
 GB = 10**9
@@ -106,9 +106,11 @@ def test_the_demo_model_on_this_machine_takes_what_is_predicted() -> None:
     transformer: nn.Module = ZImageTransformer2DModel.from_pretrained(DEMO / "transformer").eval()
     vae = AutoencoderKL.from_pretrained(DEMO / "vae").eval()
     model = FusedTransformer(transformer)
-    plan = model.prepare([torch.zeros(20, 192)], rows=8, columns=8, times=torch.zeros(1))
-    latents = torch.zeros((1, 32, 16, 16))
-    needed = predict(model.config, vae.config, 256, 256, 4, caption=32)
+    rows, columns = SQUARE[1] // DEMO_CARD.multiple, SQUARE[0] // DEMO_CARD.multiple
+    caption = torch.zeros(20, model.config.cap_feat_dim)
+    plan = model.prepare([caption], rows=rows, columns=columns, times=torch.zeros(1))
+    latents = torch.zeros((1, model.channels, rows * PATCH, columns * PATCH))
+    needed = predict(model.config, vae.config, *SQUARE, 4, caption=32)
     assert peak(lambda: model.velocity(latents, plan, 0)) <= needed.denoise
     assert 0.98 <= peak(lambda: vae.decode(latents)) / (needed.decode / MARGIN) <= 1.02
 

@@ -17,7 +17,7 @@ from studio.domain.engine import EngineOptions, ModelFiles
 from studio.domain.modelcard import ModelCard
 from studio.domain.spec import OnStep, Rendered, RenderSpec
 from studio.render import quality
-from tests.render.conftest import DEMO
+from tests.render.conftest import DEMO, DEMO_CARD, SQUARE
 
 
 def picture(seed: int = 0, side: int = 64) -> Image.Image:
@@ -96,7 +96,6 @@ class Mini:
 
 @pytest.mark.slow
 def test_quantised_pictures_of_the_demo_model_are_close_and_other_seeds_are_not() -> None:
-    card = ModelCard("demo", native_side=256)
     made: list[Any] = []
 
     def make(precision: str) -> Mini:
@@ -107,11 +106,11 @@ def test_quantised_pictures_of_the_demo_model_are_close_and_other_seeds_are_not(
         return renderer
 
     samples = quality.SAMPLES[:2]
-    found, sheet = quality.measure(make, "fp32", "int8wo", card, samples)
+    found, sheet = quality.measure(make, "fp32", "int8wo", DEMO_CARD, samples)
     assert found.passed, found.text
     assert [row.label for row in found.rows] == [sample.label for sample in samples] and sheet.mode == "RGB"
     exact = Mini("fp32")
-    ones, others = ([exact.render(RenderSpec(samples[0].prompt, seed, 256, 256, 256, 256), print).image]
+    ones, others = ([exact.render(RenderSpec(samples[0].prompt, seed, *SQUARE, *SQUARE), print).image]
                     for seed in (1, 2))
     assert not quality.compare(ones, others).passed
 
@@ -132,7 +131,7 @@ def test_run_loads_the_exact_model_and_then_the_other(monkeypatch: pytest.Monkey
     module: Any = ModuleType("studio.render.zimage")
     module.ZImageRenderer = Fake
     monkeypatch.setitem(sys.modules, "studio.render.zimage", module)
-    card = ModelCard("base", native_side=512, steps=4, guidance=2.0, family="base")
+    card = ModelCard("base", sizes=((512, 512),), steps=4, guidance=2.0, family="base")
     found, _sheet = quality.run(ModelFiles(card), EngineOptions(device="cpu", default_precision="fp8"), "int8")
     assert found.passed and asked == ["fp32", "int8"]
     assert quality.exact_precision("cpu") == "fp32"

@@ -17,7 +17,7 @@ from studio.domain.spec import SAMPLERS, Step
 from studio.render import samplers
 from studio.render.preview import predicted
 from studio.render.zimage import ZImageRenderer
-from tests.render.conftest import ignore, same, spec
+from tests.render.conftest import demo_spec, ignore, same, spec
 
 SOLVERS = [name for name in SAMPLERS if name != "euler"]
 MEAN = 0.5
@@ -143,8 +143,7 @@ def test_previews_approach_the_picture(demo_renderer: ZImageRenderer, name: str)
         with Image.open(BytesIO(step.preview)) as preview:
             previews.append(preview.convert("RGB"))
 
-    picture = demo_renderer.render(
-        replace(spec("蓝色背景上的火箭", width=256, height=256), sampler=name), look).image
+    picture = demo_renderer.render(replace(demo_spec(), sampler=name), look).image
     distances = [_distance(preview, picture.resize(preview.size, Image.Resampling.BOX)) for preview in previews]
     assert distances[-1] < distances[3] < distances[0] and distances[-1] < 16
     assert all(later < earlier + 1 for earlier, later in pairwise(distances)), distances

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from studio.domain.errors import RenderCancelled, RenderError
 from studio.domain.spec import SAMPLERS, RenderSpec, Step, run_steps
 from studio.render.zimage import ZImageRenderer, paste_kept
-from tests.render.conftest import ignore, same, spec, stock
+from tests.render.conftest import demo_spec, ignore, same, spec, stock
 
 SIDE = 64
 
@@ -100,9 +100,9 @@ def test_strength_decides_how_many_of_eight_steps_run(
 
 
 def test_the_less_strength_the_more_stays(demo_renderer: ZImageRenderer) -> None:
-    start = demo_renderer.render(spec("a red rose", width=256, height=256), ignore).image
+    start = demo_renderer.render(demo_spec("a red rose"), ignore).image
     far = [mean_distance(start, demo_renderer.render(
-        replace(spec("蓝色背景上的火箭", seed=3, width=256, height=256), image=start, strength=strength), ignore).image)
+        replace(demo_spec(seed=3), image=start, strength=strength), ignore).image)
         for strength in (0.1, 0.5, 1.0)]
     assert far[0] < far[1] < far[2]
     assert far[0] < far[2] / 2

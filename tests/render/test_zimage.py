@@ -22,7 +22,7 @@ from studio.domain.errors import ModelUnusable, RenderCancelled, RenderError
 from studio.domain.modelcard import ModelCard
 from studio.domain.spec import SAMPLERS, RenderSpec, Step
 from studio.render.zimage import ZImageRenderer
-from tests.render.conftest import CPU, files, ignore, same, spec
+from tests.render.conftest import CPU, demo_spec, files, ignore, same, spec
 
 
 def test_the_same_spec_gives_the_same_bytes(tiny_renderer: ZImageRenderer) -> None:
@@ -176,7 +176,7 @@ def test_provenance_names_everything_that_decides_the_picture(tiny_renderer: ZIm
 def test_the_demo_model_draws_what_it_is_asked(demo_renderer: ZImageRenderer) -> None:
     demo_renderer.warm_up()
     previews: list[Step] = []
-    image = demo_renderer.render(spec("蓝色背景上的火箭", width=256, height=256), previews.append).image
+    image = demo_renderer.render(demo_spec(), previews.append).image
     red, _green, blue = image.resize((1, 1)).getpixel((0, 0))  # type: ignore[misc]  # RGB gives a tuple
     assert blue > red + 30
     assert all(high - low > 80 for low, high in image.getextrema())  # type: ignore[misc]

@@ -19,7 +19,7 @@ from studio.domain.spec import Target
 from studio.models import Asset, RenderBatch, RenderInput, RenderJob
 from studio.services import guides, inputs, rendering, renders, workers
 from tests.conftest import Cast
-from tests.factories import CARD, balance, ledger, mask, picture, render_request, worker
+from tests.factories import CARD, TRAINED, balance, ledger, mask, picture, render_request, worker
 from tests.services.fake import FlatRenderer
 
 LORA = Weights("tea", Path("/models/tea.safetensors"), "11" * 32)
@@ -220,6 +220,19 @@ def test_again_renders_at_the_size_of_then_whatever_the_model_would_choose_now(c
     asset, _ = rendered()
     batch = once_more(cast, asset, ModelCard("Another", max_pixels=64 * 64))
     assert RenderJob.objects.filter(batch=batch).values_list("render_width", "render_height").get() == (256, 256)
+
+
+def test_again_takes_another_size_when_the_model_was_not_trained_for_that_of_then(cast: Cast) -> None:
+    ask(cast)
+    asset, _ = rendered()
+    [job] = once_more(cast, asset, TRAINED).jobs.all()
+    assert (job.render_width, job.render_height) == TRAINED.render_size(90, 60) != (256, 256)
+    source = bring(cast, InputRole.IMAGE, picture())
+    ask(cast, start=StartRequest(source.pk))  # the shape is kept: 96 × 64, and 96 is no multiple of 64
+    rendered()
+    asset, _ = rendered()
+    [job] = once_more(cast, asset, TRAINED).jobs.all()
+    assert (job.render_width, job.render_height) == TRAINED.render_size(90, 60, from_picture=True)
 
 
 def test_again_pressed_twice_is_one_batch_until_it_has_ended(cast: Cast) -> None:

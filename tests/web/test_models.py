@@ -70,6 +70,15 @@ def test_an_admin_of_one_team_of_two_only_looks(cast: Cast, sign_in: SignIn) -> 
     assert reverse("activate-model", args=["turbo"]) in shown(sign_in(cast.person("admin")))
 
 
+def test_the_composer_names_the_sizes_a_model_was_trained_for(cast: Cast, sign_in: SignIn) -> None:
+    page, client = reverse("studio", kwargs={"slug": cast.campaign.slug}), sign_in(cast.marketer)
+    model_entry(name="any", active=True)
+    assert "Renders at" not in client.get(page).content.decode()
+    ModelEntry.objects.update(card={"name": "Trained", "sizes": [[512, 512], [448, 576]]})
+    model.forget()
+    assert "512&nbsp;×&nbsp;512, 448&nbsp;×&nbsp;576</dd>" in client.get(page).content.decode()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_activation_is_seen_at_once(cast: Cast, sign_in: SignIn, wakes: list[int]) -> None:
     model_entry(name="turbo")
