@@ -1,4 +1,4 @@
-# run, test, lint, bench, clean. Needs python3 (3.11 or newer), make and git; everything else goes to .venv.
+# run, test, lint, bench, demo-model, clean. Needs python3 (3.11 or newer), make and git; everything else goes to .venv.
 PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
@@ -9,13 +9,14 @@ requirements = $(BIN)/python -c 'import sys, tomllib; p = tomllib.load(open("pyp
 	print(*p["dependencies"], *(r for g in sys.argv[1:] for r in p["optional-dependencies"][g]), sep="\n")' $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench clean
+.PHONY: help run test lint bench demo-model clean
 
 help:
 	@echo "make run [PORT=8000]   start the studio on this machine"
 	@echo "make test              run every test (ARGS=... goes to pytest)"
 	@echo "make lint              ruff, mypy, missing migrations"
 	@echo "make bench             run the benchmarks"
+	@echo "make demo-model        train the demo model again (SMOKE=1: a few steps, to see that it runs)"
 	@echo "make clean             remove .venv and caches; var/ with your data stays"
 
 # exec: make's child is the supervisor itself, so a signal to make reaches it.
@@ -32,6 +33,10 @@ lint: .venv/dev.stamp
 
 bench: .venv/dev.stamp
 	@set -e; for file in benchmarks/[!_]*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file"; done
+
+# Goes on from the checkpoints in var/demo-model; ARGS=... goes to python -m demo_model.
+demo-model: .venv/run.stamp
+	$(BIN)/python -m demo_model $(if $(SMOKE),--smoke) $(ARGS)
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
