@@ -53,8 +53,6 @@ def crops(painter: Painter, rng: random.Random, count: int, *, half: bool) -> li
     while len(found) < count:
         scene = draw(rng)
         width, height = scene.size
-        if min(width, height) < 256:
-            continue
         picture = painter.paint(scene)
         if half:
             picture = np.ascontiguousarray(picture[::2, ::2])

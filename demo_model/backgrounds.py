@@ -83,7 +83,7 @@ def _podium(tones: Tones, width: int, height: int, spots: Sequence[Spot], rng: r
     across = (x - middle) / radius
     inside = np.clip((1 - np.abs(across)) * radius + .5, 0, 1)
     bow = flat * np.sqrt(np.clip(1 - across * across, 0, 1))
-    body = inside * np.clip(y - top + .5, 0, 1) * np.clip(top + side * .17 + bow - y + .5, 0, 1)
+    body = inside * np.clip(y - top + .5, 0, 1) * np.clip(top + side * .13 + bow - y + .5, 0, 1)
     shade = .74 + .26 * np.cos(np.clip(across + .35, -1.4, 1.4))
     canvas += ((light * .30 + deep * .70) * shade[..., None] - canvas) * body[..., None]
     lid = np.clip((1 - np.hypot(across, (y - top) / flat)) * flat + .5, 0, 1)[..., None]

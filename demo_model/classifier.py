@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from demo_model.layouts import Size
 from demo_model.pictures import Painter, Pixels
 from demo_model.scenes import SIZES, draw
 from demo_model.words import GROUNDS, THINGS
@@ -19,8 +18,7 @@ from demo_model.words import GROUNDS, THINGS
 _SIDE = 96
 _BATCH = 64
 _RATE = 2e-3
-#: The formats in which things stand in the middle of a large enough square.
-JUDGED: tuple[Size, ...] = tuple(size for size in SIZES if min(size) >= 320)
+_SIZES = tuple(SIZES)
 
 
 class Classifier(nn.Module):
@@ -85,7 +83,7 @@ def _sureness(model: Classifier, fresh: list[tuple[Tensor, int, int]]) -> float:
 
 
 def _example(painter: Painter, rng: random.Random) -> tuple[Tensor, int, int]:
-    scene = replace(draw(rng, rng.choice(JUDGED)), place="centre")
+    scene = replace(draw(rng, rng.choice(_SIZES)), place="centre")
     scene = replace(scene, things=scene.things[:1])
     return view(painter.paint(scene)), scene.things[0], scene.ground
 

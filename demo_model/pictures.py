@@ -33,8 +33,7 @@ class Painter:
         rng = random.Random(scene.seed)
         style, ground = STYLES[scene.style], GROUNDS[scene.ground]
         sprites, spots = [], []
-        places = boxes(scene.size, scene.place, podium=style.key == "podium")
-        for thing, (left, top, side) in zip(scene.things, places, strict=True):
+        for thing, (left, top, side) in zip(scene.things, boxes(scene.size, scene.place), strict=True):
             turned = THINGS[thing].turns and rng.random() < _MIRRORED
             sprite = self._sized(thing, side, turned)
             spare = side - sprite.shape[0]
@@ -70,9 +69,7 @@ class Painter:
                    for c in range(3)]
         smooth = np.asarray(Image.fromarray(alpha).resize(size, Image.Resampling.LANCZOS))
         sharp: Floats = np.clip((smooth - .5) * max(1.0, 1.5 * scale) + .5, 0, 1)
-        solid = np.stack(colours, -1) / np.maximum(smooth, .05)[..., None]
-        solid = np.asarray(Image.fromarray((np.clip(solid, 0, 1) * 255).astype(np.uint8)).filter(
-            ImageFilter.UnsharpMask(1.5, 60, 0)), np.float32) / 255
+        solid = np.clip(np.stack(colours, -1) / np.maximum(smooth, .05)[..., None], 0, 1)
         return np.concatenate([solid * sharp[..., None], sharp[..., None]], -1).astype(np.float32)
 
 

@@ -72,10 +72,8 @@ def train(run: Run, painter: Painter, *, generated: bool) -> None:
 
 @torch.no_grad()
 def _pair(vae: Any, painter: Painter, source: Source, device: str, rng: random.Random) -> tuple[Tensor, Tensor]:
-    """A picture [1, 3, h, w], at least 256 px a side where it is to be cropped, and the latents to make it from."""
+    """A picture [1, 3, h, w] and the latents to make it from."""
     scene = draw(rng)
-    while min(scene.size) < _CROP * CELL:
-        scene = draw(rng)
     truth = tensor([painter.paint(scene)], device)
     config = vae.config
     with torch.autocast(device, torch.bfloat16):

@@ -10,21 +10,18 @@ from demo_model import layouts
 from demo_model.layouts import Size
 from demo_model.words import GROUNDS, STYLES, THINGS, usual_ground
 
-#: Width and height in pixels, and how often each is drawn. Multiples of 64 px (32 for the VAE, 2 for the patches);
-#: none has more than 64 patches, so that a step costs the same in each.
+#: Width and height in pixels, and how often each is drawn. Multiples of 64 px (32 for the VAE, 2 for the patches).
 SIZES: dict[Size, float] = {
-    (512, 512): .30,  # 1:1
-    (448, 576): .20,  # 3:4, 4:5
-    (384, 640): .14,  # 9:16, 2:3
-    (640, 384): .15,  # 16:9, 1.91:1
-    (576, 448): .05,  # 5:4, 4:3
-    (768, 320): .08,  # 2.35:1
-    (832, 256): .04,  # 3.2:1, 4:1
-    (1024, 128): .02,  # 6:1, 8:1
-    (192, 704): .02,  # 1:4
+    (384, 384): .28,  # 1:1
+    (384, 512): .22,  # 3:4, 4:5
+    (384, 640): .15,  # 9:16, 2:3, 1:4
+    (512, 384): .06,  # 5:4, 4:3
+    (640, 384): .16,  # 16:9, 1.91:1
+    (896, 384): .09,  # 2.35:1
+    (1280, 384): .04,  # 3.2:1 to 8:1
 }
-#: Pixels of a cell of the latents. Things stand on this grid: the VAE then gives a thing the same latents everywhere.
-CELL = 32
+CELL = 32  # pixels of a cell of the latents
+PATCH = 2 * CELL  # of what the transformer sees as one
 #: One in so many combinations of thing, ground and style is never trained on, so that they can be asked for.
 HELD_OUT = 12
 _PLACE_SHARES = {"centre": .64, "pair": .18, "left": .08, "right": .08, "top": .05, "bottom": .05}

@@ -16,22 +16,22 @@ from PIL import Image
 from demo_model import captions, classifier
 from demo_model.layouts import Size
 from demo_model.pictures import Painter
-from demo_model.scenes import Scene, is_held_out
+from demo_model.scenes import SIZES, Scene, is_held_out
 from demo_model.words import GROUNDS, STYLES, THINGS
 
 PROMPTS = 200
 #: Of the contact sheet: prompt and size. Every row has one height.
 _SHEET: tuple[tuple[tuple[str, Size], ...], ...] = (
-    (("a red rose on a soft pink gradient background", (512, 512)), ("金色圆台上的口红，产品摄影", (512, 512)),
-     ("a panda on a green background", (512, 512)), ("深蓝色光斑背景上的月亮", (512, 512)),
-     ("a gift box on a red sunburst background", (512, 512))),
-    (("米色圆台上的咖啡", (448, 576)), ("a sneaker on an orange sunburst background", (448, 576)),
-     ("薄荷绿背景上的蝴蝶", (448, 576)), ("a lotion bottle on a round mint podium", (448, 576)),
-     ("紫色光斑背景，皇冠", (448, 576)), ("a birthday cake on a pink bokeh background", (448, 576))),
+    (("a red rose on a soft pink gradient background", (384, 384)), ("金色圆台上的口红，产品摄影", (384, 384)),
+     ("a panda on a green background", (384, 384)), ("深蓝色光斑背景上的月亮", (384, 384)),
+     ("a gift box on a red sunburst background", (384, 384))),
+    (("米色圆台上的咖啡", (384, 512)), ("a sneaker on an orange sunburst background", (384, 512)),
+     ("薄荷绿背景上的蝴蝶", (384, 512)), ("a lotion bottle on a round mint podium", (384, 512)),
+     ("紫色光斑背景，皇冠", (384, 512)), ("a birthday cake on a pink bokeh background", (384, 512))),
     (("蓝色背景上的火箭", (640, 384)), ("a camera on the left, orange background", (640, 384)),
      ("红色放射背景上的红灯笼和月饼", (640, 384)), ("headphones on a teal background", (640, 384))),
-    (("a handbag on the right on a beige background", (768, 320)), ("黄色放射背景，汉堡", (768, 320)),
-     ("a star next to a rocket on a navy bokeh background", (768, 320)), ("白色背景上的手表", (768, 320))),
+    (("a handbag on the right on a beige background", (896, 384)), ("黄色放射背景，汉堡", (896, 384)),
+     ("a star next to a rocket on a navy bokeh background", (896, 384)), ("白色背景上的手表", (896, 384))),
     (("粉色圆台上的泰迪熊", (384, 640)), ("bubble tea on a purple background", (384, 640)),
      ("a christmas tree on a red bokeh background", (384, 640)), ("青色放射背景上的西瓜", (384, 640)),
      ("a trophy on a round navy podium", (384, 640)), ("strawberry at the top, mint background", (384, 640)),
@@ -90,7 +90,8 @@ def held_out(count: int) -> list[tuple[Scene, str]]:
     kept = [(thing, ground, style) for thing in range(len(THINGS)) for ground in range(len(GROUNDS))
             for style in range(len(STYLES)) if is_held_out(thing, ground, style)]
     chosen = random.Random(7).sample(kept, count)
-    scenes = [Scene((thing,), ground, style, "centre", classifier.JUDGED[index % len(classifier.JUDGED)], index)
+    sizes = list(SIZES)
+    scenes = [Scene((thing,), ground, style, "centre", sizes[index % len(sizes)], index)
               for index, (thing, ground, style) in enumerate(chosen)]
     return [(scene, captions.plain(scene, "en" if index % 2 else "zh")) for index, scene in enumerate(scenes)]
 

@@ -61,23 +61,22 @@ def test_what_is_held_out_is_never_painted() -> None:
     assert {scene.place for scene in drawn} == {"centre", "left", "right", "top", "bottom", "pair"}
 
 
-def test_a_size_has_at_most_64_patches() -> None:
+def test_sizes_are_whole_patches() -> None:
     for width, height in scenes.SIZES:
         assert width % 64 == height % 64 == 0
-        assert width * height // 64**2 <= 64
+        assert min(width, height) == 384
 
 
-def test_things_stand_whole_on_the_grid_of_the_latents() -> None:
+def test_things_stand_whole_on_the_grid_of_the_patches() -> None:
     for size in scenes.SIZES:
         for place in layouts.places(size):
-            for podium in (False, True):
-                found = layouts.boxes(size, place, podium=podium)
-                assert len(found) == (2 if place == "pair" else 1)
-                for left, top, side in found:
-                    assert left % scenes.CELL == top % scenes.CELL == side % scenes.CELL == 0
-                    assert left >= 0 <= top
-                    assert left + side <= size[0]
-                    assert top + side <= size[1]
+            found = layouts.boxes(size, place)
+            assert len(found) == (2 if place == "pair" else 1)
+            for left, top, side in found:
+                assert left % scenes.PATCH == top % scenes.PATCH == side % scenes.PATCH == 0
+                assert left >= 0 <= top
+                assert left + side <= size[0]
+                assert top + side <= size[1]
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
