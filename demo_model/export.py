@@ -17,7 +17,8 @@ from demo_model.words import GROUNDS, STYLES, THINGS, Colour
 
 _CARD: dict[str, Any] = {
     "name": "Z-Image demo", "demo": True, "sizes": [list(size) for size in SIZES],
-    "max_pixels": max(width * height for width, height in SIZES), "steps": 8, "guidance": 0.0, "max_tokens": 512, "multiple": 64}
+    "max_pixels": max(width * height for width, height in SIZES), "steps": 8, "guidance": 0.0,
+    "max_tokens": 512, "multiple": 64}
 _PLACES = (("on the left", "在左侧"), ("on the right", "在右侧"), ("at the top", "在上方"), ("at the bottom", "在下方"),
            ("a star next to a rocket", "星星和火箭"))
 #: Of each style, the phrase that the studio shows.
