@@ -21,8 +21,8 @@ _CARD: dict[str, Any] = {
     "max_tokens": 512, "multiple": 64}
 _PLACES = (("on the left", "在左侧"), ("on the right", "在右侧"), ("at the top", "在上方"), ("at the bottom", "在下方"),
            ("a star next to a rocket", "星星和火箭"))
-#: Of each style, the phrase that the studio shows.
-_SHOWN = {"studio": 2, "podium": 2, "bokeh": 1, "sunburst": 0}
+#: Of each style, which of its English and Chinese phrases the studio shows.
+_SHOWN = {"studio": (2, 1), "podium": (2, 1), "bokeh": (1, 0), "sunburst": (0, 0)}
 
 
 def write(folder: Path, out: Path) -> None:
@@ -48,7 +48,7 @@ def world() -> dict[str, Any]:
         "things": [{"en": thing.en[0], "zh": thing.zh[0]} for thing in THINGS],
         "grounds": [{"en": ground.en[0], "zh": ground.zh[0], "tones": [_hex(ground.light), _hex(ground.deep)]}
                     for ground in GROUNDS],
-        "styles": [{"en": style.en[_SHOWN[style.key]], "zh": style.zh[1]} for style in STYLES],
+        "styles": [{"en": style.en[_SHOWN[style.key][0]], "zh": style.zh[_SHOWN[style.key][1]]} for style in STYLES],
         "places": [{"en": en, "zh": zh} for en, zh in _PLACES]}
 
 

@@ -19,8 +19,9 @@ from studio.render.fused import PADDING
 #: Live values per token and channel at the peak of a block, which is its rotary embedding: the
 #: stream and its norm, q, k and v twice, and fp32 copies for the rotation.
 DENOISE_VALUES, DENOISE_BYTES = 18, 6.7
-#: Live values per pixel, in channels of the VAE's widest level, at the decoder's last and the encoder's first stage.
-DECODE_VALUES, ENCODE_VALUES = 6, 5
+#: Live values per pixel, in channels of the VAE's outermost level, at the decoder's last and the encoder's first stage.
+#: The decoder holds what comes from the level below on top, in that one's channels.
+DECODE_VALUES, ENCODE_VALUES = 4, 5
 #: Convolution and matrix workspaces, and holes between blocks of the allocator.
 MARGIN = 1.25
 #: Side of a tile in pixels when the picture is decoded in tiles, and finished RGB values held per pixel.
@@ -62,7 +63,9 @@ def predict(
     cell = 2 ** (len(vae.block_out_channels) - 1) * 2  # px a token
     tokens = _padded(-(-width // cell) * -(-height // cell)) + _padded(caption)
     denoise = batch * tokens * config.dim * (DENOISE_VALUES * dtype_bytes + DENOISE_BYTES)
-    widest = vae.block_out_channels[0] * dtype_bytes * (max(DECODE_VALUES, ENCODE_VALUES) if encode else DECODE_VALUES)
+    outer, below = (*vae.block_out_channels, *vae.block_out_channels)[:2]  # a VAE may have one level only
+    decode = DECODE_VALUES * outer + below
+    widest = dtype_bytes * (max(decode, ENCODE_VALUES * outer) if encode else decode)
     pixels = width * height
     tiled = widest * min(pixels, TILE * TILE) + TILED_VALUES * dtype_bytes * pixels
     return Need(int(denoise * MARGIN), int(widest * pixels * MARGIN), int(tiled * MARGIN))
