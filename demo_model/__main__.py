@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="for each stage, instead of its own")
     parser.add_argument("--steps", type=int, default=10**9, help="at most so many for each stage")
     parser.add_argument("--batch", type=int, default=32, help="pictures a step of the diffusion stage")
+    parser.add_argument("--rate", type=float, default=1.5e-3, help="highest learning rate of the diffusion stage")
     parser.add_argument("--bank", type=int, default=5000, help="pictures painted before the diffusion stage begins")
     parser.add_argument("--processes", type=int, default=_CPU_PROCESSES, help="that share a stage on a CPU")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
@@ -54,7 +55,7 @@ def _all(args: argparse.Namespace) -> None:
 def _do(stage: str, args: argparse.Namespace) -> None:
     folder: Path = args.folder
     if stage == "export":
-        export.write(folder, folder / "z-image-demo")
+        export.write(folder, folder / "z-image-demo", start=args.start)
     elif stage == "score":
         score.run(folder / "z-image-demo", source.folder(_WORK), folder, quick=args.smoke)
     elif args.device == "cpu" and "RANK" not in os.environ:
@@ -67,7 +68,7 @@ def _do(stage: str, args: argparse.Namespace) -> None:
 
 def _same(args: argparse.Namespace) -> list[str]:
     """The options for a process that takes part in a stage."""
-    named = ("folder", "start", "minutes", "steps", "batch", "bank", "device")
+    named = ("folder", "start", "minutes", "steps", "batch", "rate", "bank", "device")
     return [word for name in named if (value := getattr(args, name)) is not None for word in (f"--{name}", str(value))]
 
 
@@ -80,15 +81,16 @@ def _grown(run: Run, args: argparse.Namespace) -> None:
 
 
 def _diffusion(run: Run, args: argparse.Namespace) -> None:
-    diffusion.train(run, _painter(), batch=args.batch, bank=args.bank, start=args.start)
+    diffusion.train(run, _painter(), batch=args.batch, rate=args.rate, bank=args.bank,
+                    start=args.start)
 
 
 def _decoder(run: Run, args: argparse.Namespace) -> None:
-    polish.train(run, _painter(), generated=False)
+    polish.train(run, _painter(), generated=False, start=args.start)
 
 
 def _polish(run: Run, args: argparse.Namespace) -> None:
-    polish.train(run, _painter(), generated=True)
+    polish.train(run, _painter(), generated=True, start=args.start)
 
 
 def _painter() -> pictures.Painter:

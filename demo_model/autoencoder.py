@@ -72,7 +72,7 @@ def _place(rng: random.Random, length: int, side: int) -> int:
 def train(run: Run, painter: Painter, *, batch: int, start: Path | None) -> None:
     """Train the VAE, grown from the one in `start` or, without it, from nothing at 256 px; writes `folder`/vae."""
     torch.manual_seed(run.rank)
-    made: Any = networks.vae() if start is None else _load(start)
+    made: Any = networks.vae() if start is None else _grown(start)
     half = start is None
     made.to(run.device, memory_format=torch.channels_last).train()
     mean = networks.Average(made, horizon=200)
@@ -111,8 +111,14 @@ def train(run: Run, painter: Painter, *, batch: int, start: Path | None) -> None
         finished.save_pretrained(run.folder / "vae")
 
 
-def _load(folder: Path) -> Any:
-    found: Any = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
+def load(*folders: Path) -> Any:
+    """The VAE in the first of these folders that is there, in fp32."""
+    folder = next(folder for folder in folders if folder.exists())
+    return AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
+
+
+def _grown(folder: Path) -> Any:
+    found = load(folder)
     return found if len(found.config.block_out_channels) > len(networks.vae().config.block_out_channels) \
         else networks.grow(found)
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, ZImageTransformer2DModel
+from diffusers import ZImageTransformer2DModel
 from torch import Tensor
 from transformers import Qwen3Model
 
 from demo_model import networks, tokenizer
-from demo_model.autoencoder import tensor
+from demo_model.autoencoder import load, tensor
 from demo_model.captions import caption
 from demo_model.forward import Batched
 from demo_model.layouts import Size
@@ -26,7 +26,6 @@ from demo_model.pictures import Painter
 from demo_model.scenes import SIZES, Scene, draw
 from demo_model.training import Run, advance, optimizers
 
-_RATE = 1.5e-3
 _STEPS = 8  # that the model is sampled with
 _ON_GRID = 2  # half of the samples lies exactly on the noise levels of those steps
 #: Caption lengths, in tokens, and how often a step trains each: one language fits the first, both the second.
@@ -98,13 +97,14 @@ class Text:
         return states, found.attention_mask.sum(1)
 
 
-def train(run: Run, painter: Painter, *, batch: int, bank: int, start: Path | None) -> None:
-    """Train with `batch` pictures a step and `bank` painted ones to begin with, from `start` or from nothing.
+def train(run: Run, painter: Painter, *, batch: int, rate: float, bank: int, start: Path | None) -> None:
+    """Train with `batch` pictures a step at up to `rate`, `bank` painted to begin with, from `start` or from nothing.
 
-    Takes `folder`/vae; writes `folder`/transformer, text_encoder, tokenizer, and a state that it resumes from.
+    Takes `folder`/vae, or without it the VAE in `start`; writes `folder`/transformer, text_encoder, tokenizer, and a
+    state that it resumes from.
     """
     torch.manual_seed(run.rank)
-    vae: Any = AutoencoderKL.from_pretrained(run.folder / "vae").eval()
+    vae = load(run.folder / "vae", *([start / "vae"] if start else [])).eval()
     vae.to(run.device, memory_format=torch.channels_last)
     words = tokenizer.build() if start is None else tokenizer.load(start / "tokenizer")
     if start is None:
@@ -144,12 +144,12 @@ def train(run: Run, painter: Painter, *, batch: int, bank: int, start: Path | No
             noisy = torch.lerp(clean, noise, sigma[:, None, None, None])
             velocity = forward(noisy, 1 - sigma, features, lengths).float()
         errors = (velocity - (clean - noise)).pow(2).mean((1, 2, 3))
-        rate = run.rate(_RATE, warm=60, hold=.55, lowest=.02)
+        now = run.rate(rate, warm=60, hold=.5, lowest=.02)
         norm = run.backward(errors.mean(), params)
-        advance(steppers, rate)
+        advance(steppers, now)
         mean.update(both)
         kept = errors.detach()
-        run.log(rate=rate, norm=norm, loss=kept.mean(), low=kept[sigma < .6].mean(), high=kept[sigma > .85].mean())
+        run.log(rate=now, norm=norm, loss=kept.mean(), low=kept[sigma < .6].mean(), high=kept[sigma > .85].mean())
         if run.leads and (time.monotonic() - saved > _SAVE_EVERY or not run.goes_on):
             saved = time.monotonic()
             _save(run, both, mean, words, steppers)

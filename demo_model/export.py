@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, ZImagePipeline, ZImageTransformer2DModel
+from diffusers import ZImagePipeline, ZImageTransformer2DModel
 from transformers import Qwen3Model
 
 from demo_model import networks, tokenizer
+from demo_model.autoencoder import load
 from demo_model.scenes import SIZES
 from demo_model.words import GROUNDS, STYLES, THINGS, Colour
 
@@ -25,11 +26,10 @@ _PLACES = (("on the left", "在左侧"), ("on the right", "在右侧"), ("at the
 _SHOWN = {"studio": (2, 1), "podium": (2, 1), "bokeh": (1, 0), "sunburst": (0, 0)}
 
 
-def write(folder: Path, out: Path) -> None:
-    """Write the model trained in `folder` to `out`, with the polished decoder where there is one."""
-    polished = folder / "polished"
+def write(folder: Path, out: Path, *, start: Path | None) -> None:
+    """Write the model trained in `folder` to `out`; a VAE that was not trained there is the one in `start`."""
     pipe = ZImagePipeline(
-        vae=AutoencoderKL.from_pretrained(polished if polished.exists() else folder / "vae"),
+        vae=load(folder / "polished", folder / "vae", *([start / "vae"] if start else [])),
         text_encoder=Qwen3Model.from_pretrained(folder / "text_encoder"),
         tokenizer=tokenizer.load(folder / "tokenizer"),
         transformer=ZImageTransformer2DModel.from_pretrained(folder / "transformer"),

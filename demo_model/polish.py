@@ -9,22 +9,23 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, ZImageTransformer2DModel
+from diffusers import ZImageTransformer2DModel
 from torch import Tensor
 from transformers import Qwen3Model
 
 from demo_model import networks, tokenizer
-from demo_model.autoencoder import likeness, psnr, tensor
+from demo_model.autoencoder import likeness, load, psnr, tensor
 from demo_model.diffusion import Text
 from demo_model.forward import Batched
 from demo_model.pictures import Painter
 from demo_model.scenes import CELL, Scene, draw
 from demo_model.training import Run, advance, optimizers
 
-_RATE = 6e-4
+_RATE = 4e-4
 #: How many of the eight steps the transformer takes. With more the thing may come out in another pose.
 _LAST_STEPS = (1, 2, 3, 4)
 _JITTER = .06  # noise on top, in units of the latents' spread
@@ -34,14 +35,13 @@ _CROP = 8  # cells
 Source = Callable[[Scene, Tensor], Tensor]
 
 
-def train(run: Run, painter: Painter, *, generated: bool) -> None:
-    """Train the decoder of `folder`/polished, or at first of `folder`/vae, and write it to `folder`/polished.
+def train(run: Run, painter: Painter, *, generated: bool, start: Path | None) -> None:
+    """Train the decoder of `folder`/polished, at first of `folder`/vae or of `start`; write it to `folder`/polished.
 
     `generated`: on latents that the transformer has worked on, instead of true ones.
     """
     torch.manual_seed(run.rank)
-    before = run.folder / "polished"
-    vae: Any = AutoencoderKL.from_pretrained(before if before.exists() else run.folder / "vae")
+    vae = load(run.folder / "polished", run.folder / "vae", *([start / "vae"] if start else []))
     vae.to(run.device, memory_format=torch.channels_last)
     vae.encoder.requires_grad_(False)
     source = _generated(run) if generated else _true
