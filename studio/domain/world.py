@@ -18,9 +18,9 @@ class Word:
 EXAMPLES = (
     Word("a lipstick on a round gold podium", "金色圆台上的口红"),
     Word("a gift box on a red sunburst background", "红色放射背景上的礼物"),
-    Word("a star and a rocket on a soft navy gradient background", "深蓝色渐变背景上的星星和火箭"),
+    Word("a star and a panda on a soft navy gradient background", "深蓝色渐变背景上的星星和熊猫"),
     Word("a teddy bear on a pink background with bokeh lights", "粉色光斑背景上的泰迪熊"),
-    Word("a cup of coffee on the left, soft beige gradient background", "咖啡在左侧，米色渐变背景"),
+    Word("a cup of tea on the left, soft beige gradient background", "茶在左侧，米色渐变背景"),
     Word("a panda on a round green podium", "绿色圆台上的熊猫"),
 )
 
