@@ -74,7 +74,7 @@ def spec(prompt: str = "a red rose", *, seed: int = 7, width: int = 64, height: 
     return RenderSpec(prompt, seed, width, height, width, height, steps=steps)
 
 
-def demo_spec(prompt: str = "蓝色背景上的火箭", *, seed: int = 7) -> RenderSpec:
+def demo_spec(prompt: str = "蓝色背景上的熊猫", *, seed: int = 7) -> RenderSpec:
     """What the demo model draws well, at a size that it was trained for."""
     return spec(prompt, seed=seed, width=SQUARE[0], height=SQUARE[1], steps=DEMO_CARD.steps)
 

@@ -145,8 +145,7 @@ def test_previews_approach_the_picture(demo_renderer: ZImageRenderer, name: str)
 
     picture = demo_renderer.render(replace(demo_spec(), sampler=name), look).image
     distances = [_distance(preview, picture.resize(preview.size, Image.Resampling.BOX)) for preview in previews]
-    assert distances[-1] < distances[0] and distances[-1] < 16
-    # One matrix can't show all of the finished latents: near the end a preview may stray by what it leaves out.
+    assert distances[-1] < distances[3] < distances[0] and distances[-1] < 16
     assert all(later < earlier + 1 for earlier, later in pairwise(distances)), distances
 
 
