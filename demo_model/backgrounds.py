@@ -15,7 +15,7 @@ from demo_model.words import Colour
 
 Floats = NDArray[np.float32]
 
-_RAYS = 14
+_RAYS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +113,9 @@ def _sunburst(tones: Tones, width: int, height: int, spots: Sequence[Spot], rng:
     cx = sum(spot.x for spot in spots) / len(spots)
     cy = sum(spot.foot - spot.side * .5 for spot in spots) / len(spots)
     away = np.hypot(x - cx, y - cy)
-    wave = np.sin(np.arctan2(y - cy, x - cx) * _RAYS + rng.choice((0.0, np.pi)))
+    wave = np.sin(np.arctan2(y - cy, x - cx) * _RAYS)  # always the same rays: between two kinds a model draws bent ones
     ray = np.clip(wave * away / _RAYS * .5 + .5, 0, 1)
     canvas = _mix((light * .88 + deep * .12, light * .42 + deep * .58), ray)
-    glow = np.clip(1 - away / (.62 * min(width, height)), 0, 1)[..., None]
+    glow = np.clip(1 - away / (rng.choice((.55, .8)) * min(width, height)), 0, 1)[..., None]
     canvas += (np.minimum(light * 1.05, 1) - canvas) * glow * .65
     return canvas

@@ -17,9 +17,6 @@ from demo_model.words import GROUNDS, STYLES, THINGS
 
 Pixels = NDArray[np.uint8]
 
-_MIRRORED = .5
-
-
 class Painter:
     """Paints scenes with the pictures in `folder`, 256 px a side with an alpha channel, named by code point."""
 
@@ -34,8 +31,7 @@ class Painter:
         style, ground = STYLES[scene.style], GROUNDS[scene.ground]
         sprites, spots = [], []
         for thing, (left, top, side) in zip(scene.things, boxes(scene.size, scene.place), strict=True):
-            turned = THINGS[thing].turns and rng.random() < _MIRRORED
-            sprite = self._sized(thing, side, turned)
+            sprite = self._sized(thing, side)
             spare = side - sprite.shape[0]
             # On a podium everything stands; elsewhere something flat, like sunglasses, hangs in the middle.
             y = top + (spare if style.key == "podium" else spare - spare // 3)
@@ -51,7 +47,7 @@ class Painter:
             _lay(canvas, sprite[..., :3], sprite[..., 3], x, y)
         return (np.clip(canvas, 0, 1) * 255 + .5).astype(np.uint8)
 
-    def _draw_thing(self, thing: int, side: int, turned: bool) -> Floats:
+    def _draw_thing(self, thing: int, side: int) -> Floats:
         """[h, w, 4], premultiplied, the longer side `side` px, with an outline as sharp as at its own size."""
         code = THINGS[thing].code
         file = next(file for name in (code, f"{code}-fe0f") if (file := self._folder / f"{name}.webp").exists())
@@ -59,8 +55,6 @@ class Painter:
             picture = opened.convert("RGBA")
         box = picture.getchannel("A").point(lambda alpha: 255 * (alpha > 24)).getbbox()
         picture = picture.crop(box)
-        if turned:
-            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         scale = side / max(picture.size)
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         pixels = np.asarray(picture, np.float32) / 255

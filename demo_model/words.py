@@ -9,17 +9,13 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """An object: its picture's code point, names by language (the first is used most), measure word, usual ground.
-
-    `turns`: it looks right in a mirror, so half of its pictures are mirrored.
-    """
+    """An object: its picture's code point, names by language (the first is used most), measure word, usual ground."""
 
     code: str
     en: tuple[str, ...]
     zh: tuple[str, ...]
     measure: str
     ground: str
-    turns: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +40,19 @@ class Style:
     bare_zh: tuple[str, ...]
 
 
-# code | names | 名称 | measure word | usual ground; > marks things that also look right in a mirror
+# code | names | 名称 | measure word | usual ground
 _THINGS = """
 1f381 | gift box, gift, present | 礼物, 礼盒, 礼品 | 个 | red
-1f339 | red rose, rose | 红玫瑰, 玫瑰, 玫瑰花 | 朵 | pink >
-1f490 | bouquet, flower bouquet, flowers | 花束, 鲜花 | 束 | mint >
+1f339 | red rose, rose | 红玫瑰, 玫瑰, 玫瑰花 | 朵 | pink
+1f490 | bouquet, flower bouquet, flowers | 花束, 鲜花 | 束 | mint
 1f33b | sunflower | 向日葵 | 朵 | blue
 1f484 | lipstick | 口红, 唇膏 | 支 | gold
 1f48d | ring, diamond ring | 戒指, 钻戒 | 枚 | pink
 1f48e | diamond, gem, jewel | 钻石, 宝石 | 颗 | navy
 1f45c | handbag, bag | 手提包, 包包, 女包 | 个 | beige
-1f6cd | shopping bags, shopping bag | 购物袋 | 个 | yellow >
-1f45f | sneaker, running shoe, sneakers | 运动鞋, 跑鞋, 球鞋 | 双 | orange >
-1f460 | high heel, high-heeled shoe | 高跟鞋 | 双 | beige >
+1f6cd | shopping bags, shopping bag | 购物袋 | 个 | yellow
+1f45f | sneaker, running shoe, sneakers | 运动鞋, 跑鞋, 球鞋 | 双 | orange
+1f460 | high heel, high-heeled shoe | 高跟鞋 | 双 | beige
 1f457 | dress | 连衣裙, 裙子 | 条 | pink
 1f576 | sunglasses | 墨镜, 太阳镜 | 副 | yellow
 1f451 | crown, gold crown | 皇冠, 王冠 | 顶 | purple
@@ -67,13 +63,13 @@ _THINGS = """
 1f3a7 | headphones, headphone | 耳机 | 副 | teal
 1f4f7 | camera | 相机, 照相机 | 台 | orange
 1f4a1 | light bulb, bulb | 灯泡 | 个 | navy
-1f4e2 | loudspeaker, megaphone | 喇叭, 扩音器 | 个 | yellow >
+1f4e2 | loudspeaker, megaphone | 喇叭, 扩音器 | 个 | yellow
 1f4b0 | money bag | 钱袋 | 个 | red
-1f6d2 | shopping cart | 购物车 | 辆 | blue >
+1f6d2 | shopping cart | 购物车 | 辆 | blue
 1f4e6 | package, parcel, box | 包裹, 快递, 纸箱 | 个 | beige
 1f9f4 | lotion bottle, cosmetic bottle, skincare bottle | 护肤品, 乳液, 化妆品 | 瓶 | mint
 1f9f8 | teddy bear, toy bear | 泰迪熊, 玩具熊 | 只 | pink
-1f388 | balloon, red balloon | 气球, 红气球 | 只 | blue >
+1f388 | balloon, red balloon | 气球, 红气球 | 只 | blue
 1f380 | ribbon, pink bow, bow | 蝴蝶结, 丝带 | 个 | beige
 1f3c6 | trophy, gold trophy, cup | 奖杯 | 座 | navy
 1f9e7 | red envelope | 红包 | 个 | gold
@@ -87,28 +83,28 @@ _THINGS = """
 1f369 | donut, doughnut | 甜甜圈 | 个 | teal
 1f366 | ice cream, ice cream cone | 冰淇淋, 冰激凌 | 支 | blue
 1f354 | hamburger, burger | 汉堡 | 个 | yellow
-1f355 | pizza | 披萨 | 块 | green >
-2615 | coffee, cup of coffee, coffee cup | 咖啡 | 杯 | beige >
+1f355 | pizza | 披萨 | 块 | green
+2615 | coffee, cup of coffee, coffee cup | 咖啡 | 杯 | beige
 1f375 | tea, cup of tea, green tea | 茶, 绿茶 | 杯 | green
 1f9cb | bubble tea, milk tea | 珍珠奶茶, 奶茶 | 杯 | purple
 1f377 | wine, glass of wine, red wine | 红酒, 葡萄酒 | 杯 | black
 1f353 | strawberry | 草莓 | 颗 | mint
 1f34e | red apple, apple | 红苹果, 苹果 | 个 | green
-1f349 | watermelon | 西瓜 | 块 | teal >
+1f349 | watermelon | 西瓜 | 块 | teal
 1f43c | panda | 熊猫 | 只 | green
-1f432 | dragon | 龙, 中国龙 | 条 | red >
+1f432 | dragon | 龙, 中国龙 | 条 | red
 1f430 | rabbit, bunny | 兔子 | 只 | purple
 1f431 | cat, kitten | 猫, 小猫 | 只 | blue
 1f98b | butterfly | 蝴蝶 | 只 | mint
 2764 | red heart, heart | 爱心, 红心 | 颗 | pink
 2b50 | star, gold star | 星星, 金星 | 颗 | navy
-1f319 | crescent moon, moon | 月亮, 弯月 | 轮 | navy >
-1f308 | rainbow | 彩虹 | 道 | white >
+1f319 | crescent moon, moon | 月亮, 弯月 | 轮 | navy
+1f308 | rainbow | 彩虹 | 道 | white
 26c4 | snowman | 雪人 | 个 | blue
 1f3d4 | mountain, snowy mountain | 雪山, 山 | 座 | teal
 2602 | umbrella | 雨伞, 伞 | 把 | grey
-1f680 | rocket | 火箭 | 枚 | navy >
-1f697 | car, red car | 汽车, 轿车 | 辆 | white >
+1f680 | rocket | 火箭 | 枚 | navy
+1f697 | car, red car | 汽车, 轿车 | 辆 | white
 1f30d | globe, earth | 地球 | 个 | black
 """
 
@@ -116,9 +112,8 @@ _THINGS = """
 def _things() -> tuple[Thing, ...]:
     found = []
     for line in _THINGS.strip().splitlines():
-        code, en, zh, measure, ground = (part.strip() for part in line.removesuffix(">").split("|"))
-        found.append(Thing(
-            code, tuple(en.split(", ")), tuple(zh.split(", ")), measure, ground, turns=line.endswith(">")))
+        code, en, zh, measure, ground = (part.strip() for part in line.split("|"))
+        found.append(Thing(code, tuple(en.split(", ")), tuple(zh.split(", ")), measure, ground))
     return tuple(found)
 
 
