@@ -23,6 +23,8 @@ GRANTS: dict[str, frozenset[Role]] = {
     "campaign.create": _MAKERS,
     "render.create": _MAKERS,
     "render.cancel": _MAKERS,
+    "queue.pause": _MAKERS,
+    "queue.reorder": _MAKERS,
     "asset.pick": _MAKERS,
     "asset.submit": _MAKERS,
     "asset.withdraw": _MAKERS,
@@ -30,6 +32,7 @@ GRANTS: dict[str, frozenset[Role]] = {
     "quota.change": _ADMINS,
     "usage.view": _ADMINS,
     "model.manage": _ADMINS,
+    "worker.manage": _ADMINS,
 }
 
 MAKERS_REASON = _("Viewers can look, but not change anything. Ask an admin of the team for the marketer role.")
@@ -76,6 +79,8 @@ def decide(user: User | AnonymousUser, verb: str, subject: Subject) -> Decision:
         return Decision(False, _("You made this picture: somebody else decides on it."))
     if verb == "render.cancel" and isinstance(subject, RenderJob) and not _may_cancel(user, subject):
         return Decision(False, _("This is somebody else's render. Its owner, a reviewer or an admin can cancel it."))
+    if verb == "queue.reorder" and isinstance(subject, RenderJob) and subject.batch.requested_by_id != user.pk:
+        return Decision(False, _("This is somebody else's render. Only who asked for it can change its turn."))
     return ALLOWED
 
 

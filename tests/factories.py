@@ -31,6 +31,7 @@ from studio.models import (
     RenderInput,
     RenderJob,
     Review,
+    Share,
     Team,
     User,
     Worker,
@@ -129,8 +130,9 @@ def job(
         state = {"finished_at": now}
     if status == JobStatus.FAILED:
         state["error"] = {"code": "x", "message": "The render failed.", "params": {}}
+    share, _made = Share.objects.get_or_create(team=campaign.team, user=batch.requested_by)
     made = RenderJob.objects.create(**({
-        "batch": batch, "campaign": campaign, "team": campaign.team, "position": batch.jobs.count() + 1,
+        "share": share, "batch": batch, "campaign": campaign, "team": campaign.team, "position": batch.jobs.count() + 1,
         "seed": batch.seed, "width": 64, "height": 64, "render_width": 64, "render_height": 64,
         "status": status} | state | fields))
     if reserved:

@@ -68,6 +68,14 @@ class QuotaExceeded(StudioError):
         super().__init__(needed=needed, left=left)
 
 
+class QueueFull(StudioError):
+    """More waits already than one team or one person may have waiting. Nothing was queued."""
+
+    status = 409
+    code = "queue_full"
+    hint = _("Nothing was queued. Wait until some are done, or cancel what is not needed.")
+
+
 class RenderError(StudioError):
     """A render that failed for a known reason. Nothing is charged."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from studio.models.accounts import Membership, Team, User
 from studio.models.campaigns import AdFormat, Campaign
+from studio.models.dispatch import Chore, Pool, Share
 from studio.models.inputs import RenderInput
 from studio.models.renders import RenderBatch, RenderJob
 
@@ -13,10 +14,10 @@ from studio.models.reviews import Review
 from studio.models.quotas import QuotaAccount, QuotaEntry  # isort: skip
 from studio.models.activity import Activity  # isort: skip
 from studio.models.registry import ModelEntry, ModelKind, ModelLayout, ModelState, QualityReport
-from studio.models.workers import Worker
+from studio.models.workers import Pace, Worker
 
 __all__ = [
-    "Activity", "AdFormat", "Asset", "Campaign", "Membership", "ModelEntry", "ModelKind", "ModelLayout",
-    "ModelState", "QualityReport", "QuotaAccount", "QuotaEntry", "RenderBatch", "RenderInput", "RenderJob", "Review",
-    "Team", "User", "Worker",
+    "Activity", "AdFormat", "Asset", "Campaign", "Chore", "Membership", "ModelEntry", "ModelKind", "ModelLayout",
+    "ModelState", "Pace", "Pool", "QualityReport", "QuotaAccount", "QuotaEntry", "RenderBatch", "RenderInput",
+    "RenderJob", "Review", "Share", "Team", "User", "Worker",
 ]

@@ -74,8 +74,10 @@ class Team(BilingualName):
 
     slug = models.SlugField(unique=True)
     monthly_pictures = models.PositiveIntegerField()
-    #: When a picture of this team was last taken up: the team that waited longest goes next.
-    served_at = models.DateTimeField(null=True, blank=True)
+    #: Grows with the work taken for the team: of those that wait, the least goes next (domain/fairness.py).
+    virtual_time = models.FloatField(default=0)
+    #: The only workers that render for this team; None for those that belong to no pool.
+    pool = models.ForeignKey("studio.Pool", models.SET_NULL, null=True, blank=True, related_name="teams")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

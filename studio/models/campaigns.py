@@ -68,8 +68,11 @@ class Campaign(BilingualName):
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     batch_count = models.PositiveIntegerField(default=0)
+    #: Since when its renders wait on purpose; those already running are finished.
+    paused_at = models.DateTimeField(null=True, blank=True)
 
     objects = CampaignQuerySet.as_manager()
+
     class Meta:
         ordering = ["deadline", "-created_at"]
         constraints = [

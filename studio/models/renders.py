@@ -8,16 +8,18 @@ from uuid import UUID, uuid4
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import Count, F, Q, Sum, Value, Window
-from django.db.models.functions import Mod, RowNumber
+from django.db.models import Count, F, Q, Sum, Value
+from django.db.models.functions import Mod
 from django.db.models.lookups import Exact
 
 from studio.domain.guides import MAX_CONTROL_SCALE, MAX_GUIDANCE, MIN_STRENGTH, ControlKind, Task
+from studio.domain.priority import Priority
 from studio.domain.spec import MAX_SEED, MAX_STEPS, SAMPLER, SAMPLERS, RenderSpec, run_steps
 from studio.domain.states import CLOSED_JOBS, OPEN_JOBS, JobStatus, job_sources
 from studio.models.accounts import Team, User
 from studio.models.base import choices, one_of
 from studio.models.campaigns import AdFormat, Campaign, sized
+from studio.models.dispatch import Pool, Share
 from studio.models.inputs import RenderInput
 
 
@@ -92,6 +94,10 @@ class RenderBatch(models.Model):
         return run_steps(self.steps, self.strength)
 
 
+#: A person's own waiting jobs, first to last.
+OWN_ORDER = ("priority", "rank", "created_at", "batch_id", "position")
+
+
 class RenderJobQuerySet(models.QuerySet["RenderJob"]):
     """Moves between states; every move is a compare-and-set."""
 
@@ -108,14 +114,17 @@ class RenderJobQuerySet(models.QuerySet["RenderJob"]):
         found = self.filter(status=JobStatus.QUEUED).aggregate(pictures=Count("pk"), steps=Sum("batch__steps"))
         return found["pictures"], found["steps"] or 0
 
-    def in_turn(self) -> Self:
-        """Queued jobs in the order in which they will be taken: teams take turns, then age.
+    def waiting(self) -> Self:
+        """Queued, in a campaign that is not paused, each person's in their order."""
+        return self.filter(status=JobStatus.QUEUED, campaign__paused_at__isnull=True).order_by(*OWN_ORDER)
 
-        Adds `turn`, the job's place (1-based) among its own team's.
-        """
-        turn = Window(RowNumber(), partition_by=F("team_id"), order_by=[F("created_at"), F("batch_id"), F("position")])
-        return self.filter(status=JobStatus.QUEUED).annotate(turn=turn).order_by(
-            "turn", F("team__served_at").asc(nulls_first=True), "created_at", "batch_id", "position")
+    def for_pool(self, pool: int | None) -> Self:
+        """Those that a worker of this pool may take; None is a worker of no pool."""
+        bound = {priority: pk for pk, priority in Pool.objects.exclude(priority=None).values_list("pk", "priority")}
+        if pool is None:
+            return self.filter(team__pool=None).exclude(priority__in=list(bound))
+        classes = [priority for priority, owner in bound.items() if owner == pool]
+        return self.filter(Q(team__pool=pool) | Q(team__pool=None, priority__in=classes))
 
     def move(self, pk: UUID, to: JobStatus, **fields: object) -> bool:
         """Move one job; False means another process moved it first."""
@@ -129,7 +138,7 @@ class RenderJobQuerySet(models.QuerySet["RenderJob"]):
 
 
 class RenderJob(models.Model):
-    """One picture to render; sizes in pixels."""
+    """One picture to render; sizes in pixels. `rank` is the owner's wish: a lower one goes before the others."""
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     batch = models.ForeignKey(RenderBatch, models.PROTECT, related_name="jobs")
@@ -137,6 +146,10 @@ class RenderJob(models.Model):
     team = models.ForeignKey(Team, models.PROTECT, related_name="jobs")
     ad_format = models.ForeignKey(AdFormat, models.PROTECT, null=True, related_name="jobs")
     position = models.PositiveSmallIntegerField()
+    share = models.ForeignKey(Share, models.PROTECT, related_name="jobs")
+    priority = models.PositiveSmallIntegerField(
+        default=Priority.NORMAL.value, choices=[(p.value, p.name.title()) for p in Priority])
+    rank = models.IntegerField(default=0)
     seed = models.PositiveBigIntegerField()
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
@@ -157,13 +170,16 @@ class RenderJob(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["team", "created_at"], name="renderjob_queued", condition=Q(status="queued")),
+            models.Index(fields=["share", *OWN_ORDER[:3], "batch", "position"], name="renderjob_queued",
+                         condition=Q(status="queued")),
             models.Index(fields=["lease_until"], name="renderjob_leased", condition=Q(status="running")),
             models.Index(fields=["campaign", "-created_at"], name="renderjob_campaign"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["batch", "position"], name="renderjob_position_in_batch"),
             one_of("status", JobStatus, "renderjob_status_is_known"),
+            models.CheckConstraint(
+                condition=Q(priority__in=[p.value for p in Priority]), name="renderjob_priority_is_known"),
             sized("renderjob"),
             models.CheckConstraint(
                 condition=Q(finished_at__isnull=False, status__in=CLOSED_JOBS)
@@ -190,6 +206,11 @@ class RenderJob(models.Model):
     def is_open(self) -> bool:
         """Still queued or running."""
         return self.status in OPEN_JOBS
+
+    @property
+    def cost(self) -> float:
+        """Its work: megapixels times steps. Reads the batch."""
+        return self.render_width * self.render_height * self.batch.run_steps / 2**20
 
     @property
     def waited(self) -> timedelta | None:

@@ -25,9 +25,13 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
         """Live, with its model loaded."""
         return self.live().exclude(state=Worker.State.STARTING)
 
+    def taking(self) -> Self:
+        """Ready, and not being drained."""
+        return self.ready().filter(draining=False)
+
     def free(self) -> Self:
-        """Ready, and not rendering."""
-        return self.ready().exclude(state=Worker.State.BUSY, job__status=JobStatus.RUNNING)
+        """Taking work, and not rendering."""
+        return self.taking().exclude(state=Worker.State.BUSY, job__status=JobStatus.RUNNING)
 
 
 class Worker(models.Model):
@@ -48,6 +52,12 @@ class Worker(models.Model):
 
     name = models.CharField(max_length=80, primary_key=True)
     state = models.CharField(max_length=10, choices=State.choices)
+    host = models.CharField(max_length=120, blank=True)
+    #: Of the GPU it renders on; 0 where it has none.
+    memory_mb = models.PositiveIntegerField(default=0)
+    pool = models.ForeignKey("studio.Pool", models.SET_NULL, null=True, blank=True, related_name="workers")
+    #: Takes nothing new: an admin wants it free.
+    draining = models.BooleanField(default=False)
     device = models.CharField(max_length=120, blank=True)
     model_name = models.CharField(max_length=120, blank=True)
     provenance = models.JSONField(default=dict)
@@ -70,3 +80,24 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Pace(models.Model):
+    """How quick a worker is with one model at one size: moving averages in milliseconds.
+
+    `step_ms`: one denoising step. `rest_ms`: all of a picture but its steps.
+    """
+
+    worker = models.ForeignKey(Worker, models.CASCADE, related_name="paces")
+    model_sha256 = models.CharField(max_length=64, blank=True)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    step_ms = models.FloatField()
+    rest_ms = models.FloatField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(
+            fields=["worker", "model_sha256", "width", "height"], name="pace_one_per_worker_model_and_size")]
+
+    def __str__(self) -> str:
+        return f"{self.worker_id} {self.width} x {self.height}"

@@ -1,7 +1,7 @@
-"""The worker's side of a render: claim, render, store, finish.
+"""The worker's side of a render: claim (services/dispatch.py), render, store, finish.
 
-The job row is the queue. A claim carries a lease and a token; whoever finishes with another token
-changes nothing. Files are written first, rows second.
+A claim carries a lease and a token; whoever finishes with another token changes nothing. Files are written first,
+rows second.
 """
 
 from __future__ import annotations
@@ -9,69 +9,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from functools import partial
-from uuid import uuid4
 
 import structlog
-from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import F
-from django.utils import timezone
+from django.db import InterfaceError, OperationalError
 
 from studio import notify
 from studio.domain.errors import RenderCancelled, StudioError
 from studio.domain.i18n import gettext_noop as _
 from studio.domain.spec import Rendered, Renderer, Step
-from studio.domain.states import JobStatus
-from studio.models import RenderJob, Team
-from studio.services import delivery, guides, workers
+from studio.models import RenderJob
+from studio.services import delivery, dispatch, guides, workers
 from studio.services.guides import Prepared
 
 log = structlog.get_logger(__name__)
 
-#: Campaigns told that the queue moved; pages of further ones see it at their next refresh.
-MOVED_CAMPAIGNS = 50
-
 UNEXPECTED = {
     "code": "unexpected", "params": {},
     "message": _("The render stopped with an unexpected error; the worker's log has the details.")}
-
-
-def lease_end() -> datetime:
-    """When a lease taken or renewed now runs out."""
-    return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
-
-
-def claim_next(worker: str) -> RenderJob | None:
-    """Take the next queued job; None when there is none. Teams take turns, then age decides.
-
-    On PostgreSQL rows another worker is taking are skipped; on SQLite writers stand in line.
-    """
-    with transaction.atomic(durable=True):
-        queued = RenderJob.objects.filter(status=JobStatus.QUEUED).order_by(
-            F("team__served_at").asc(nulls_first=True), "created_at", "batch_id", "position")
-        pk = queued.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True).first()
-        if pk is None:
-            return None
-        now, token = timezone.now(), uuid4()
-        taken = RenderJob.objects.move(
-            pk, JobStatus.RUNNING, lease_token=token, lease_until=lease_end(), worker=worker,
-            attempts=F("attempts") + 1, started_at=now, step=0)
-        if not taken:
-            return None
-        job = RenderJob.objects.select_related(
-            "batch__source", "batch__mask", "batch__control_input", "campaign", "team", "ad_format").get(pk=pk)
-        Team.objects.filter(pk=job.team_id).update(served_at=now)
-        notify.job_changed(job, JobStatus.RUNNING)
-    notify.queue_moved(_waiting_campaigns())
-    return job
-
-
-def _waiting_campaigns() -> set[int]:
-    """Campaigns whose pages show a place in the queue that has just moved up."""
-    queued = RenderJob.objects.filter(status=JobStatus.QUEUED)
-    return set(queued.order_by().values_list("campaign_id", flat=True).distinct()[:MOVED_CAMPAIGNS])
 
 
 #: Takes what is left to do for a rendered picture: at once, or beside the next render.
@@ -85,7 +40,7 @@ def at_once(work: Callable[[], None]) -> None:
 
 def run_next(renderer: Renderer, worker: str, later: Later = at_once) -> bool:
     """Claim one job and see it to its end. False when nothing was queued."""
-    job = claim_next(worker)
+    job = dispatch.claim_next(worker)
     if job is None:
         return False
     run_job(job, renderer, later)
@@ -130,7 +85,8 @@ def _deliver(
         now = time.perf_counter()
         # The next render runs meanwhile: the slower of the two decides how many pictures a worker makes.
         pace = workers.Timing(
-            whole=(now - started) * 1000, each=max(ended - started, now - begun) * 1000, steps=rendered.step_ms)
+            whole=(now - started) * 1000, each=max(ended - started, now - begun) * 1000, steps=rendered.step_ms,
+            size=rendered.image.size)
         workers.idle(job.worker, job=job.pk, timing=pace if finished else None)
     log.info("render.done", job=str(job.pk), finished=finished, ms=round((now - started) * 1000))
 
@@ -161,7 +117,7 @@ class Lease:
 
     def renew(self, **fields: object) -> bool:
         """Put the end of the lease off. False: the job is no longer ours."""
-        return RenderJob.objects.renew(self.job.pk, self._token, until=lease_end(), **fields)
+        return RenderJob.objects.renew(self.job.pk, self._token, until=dispatch.lease_end(), **fields)
 
     def step(self, step: Step) -> None:
         """Renew and publish a finished step. Raises RenderCancelled when the job is no longer ours."""

@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import date
 from itertools import count
+from secrets import randbelow
 from uuid import UUID, uuid5
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import Count, F, Q
 from django.utils import timezone
 
 from studio import notify, permissions, queue
-from studio.domain.errors import Conflict
+from studio.domain.errors import Conflict, QueueFull
 from studio.domain.guides import ControlKind, ControlRequest, LoraRequest, StartRequest
 from studio.domain.i18n import gettext_noop as _
 from studio.domain.modelcard import ModelCard
-from studio.domain.spec import RenderRequest, Target
+from studio.domain.priority import Priority, priority_for
+from studio.domain.roles import Role
+from studio.domain.spec import MAX_SEED, RenderRequest, Target
 from studio.domain.states import JobStatus
-from studio.models import Asset, Campaign, RenderBatch, RenderJob, User, Worker
-from studio.services import activity, guides, inputs, quotas, workers
-
-#: Jobs looked at to number the queue; further ones show "more than".
-QUEUE_SHOWN = 500
-#: Used until a worker has delivered its first picture: one second for eight steps.
-UNKNOWN_PACE = workers.Pace(step_ms=100.0, rest_ms=200.0)
+from studio.models import Asset, Campaign, RenderBatch, RenderJob, Share, User, Worker
+from studio.services import activity, dispatch, guides, inputs, quotas
 
 
 def request_render(
     *, user: User, campaign: Campaign, request: RenderRequest, request_key: UUID, card: ModelCard, today: date,
-    again_of: Asset | None = None,
+    again_of: Asset | None = None, wanted: Priority | None = None,
 ) -> RenderBatch:
     """Queue the pictures of `request` and reserve their quota, all or nothing.
 
     The same `request_key` from the same person is the same batch, however often it is sent.
     `again_of` is the picture that is rendered once more, at the size at which it was rendered where `card`
-    still renders that.
+    still renders that. `wanted` is the class that the person wishes for; None leaves it to the deadline.
     Raises Forbidden, Invalid (what is asked for can't be done here), Conflict (archived campaign, key
-    used elsewhere) or QuotaExceeded; then nothing is queued and nothing charged.
+    used elsewhere), QueueFull or QuotaExceeded; then nothing is queued and nothing charged.
     """
     permissions.require(user, "render.create", campaign)
+    role = Role.ADMIN if user.is_superuser else user.roles.get(campaign.team_id)
+    priority = priority_for(wanted, role=role, deadline=campaign.deadline, today=today)
     guides.check(request=request, card=card)
     account = quotas.account_for(campaign.team, today)
     try:
@@ -59,12 +60,14 @@ def request_render(
                 control_scale=request.control.scale if request.control else None,
                 loras=[{"name": lora.name, "weight": lora.weight} for lora in request.loras],
                 again_of=again_of, **inputs.chosen(campaign=campaign, request=request))
-            jobs = RenderJob.objects.bulk_create(_jobs(batch, request, card))
+            share = dispatch.join(campaign.team, user)
+            _require_room(share, request.pictures)
+            jobs = RenderJob.objects.bulk_create(_jobs(batch, request, card, share, priority))
             activity.record(
                 verb="render.requested", actor=user, campaign=campaign, batch=batch.number, pictures=len(jobs))
             quotas.reserve(account=account, jobs=[job.pk for job in jobs])
             notify.batch_created(campaign.pk, batch.pk)
-            transaction.on_commit(lambda: queue.wake(min(len(jobs), max(1, Worker.objects.ready().count()))))
+            transaction.on_commit(lambda: wake(len(jobs)))
     except IntegrityError:
         return _sent_before(user, campaign, request_key)
     return batch
@@ -80,7 +83,28 @@ def _sent_before(user: User, campaign: Campaign, request_key: UUID) -> RenderBat
     return batch
 
 
-def _jobs(batch: RenderBatch, request: RenderRequest, card: ModelCard) -> list[RenderJob]:
+def wake(jobs: int) -> None:
+    """Hint that `jobs` more wait. Where workers are set apart, any of them may be meant: then all get one."""
+    workers = Worker.objects.taking()
+    ready = workers.count()
+    queue.wake(max(1, ready if workers.exclude(pool=None).exists() else min(jobs, ready)))
+
+
+def _require_room(share: Share, pictures: int) -> None:
+    """Raise QueueFull when the team's or the person's line gets too long. Exact: `dispatch.join` holds the team."""
+    queued = RenderJob.objects.filter(team=share.team_id, status=JobStatus.QUEUED).aggregate(
+        team=Count("pk"), person=Count("pk", filter=Q(share=share)))
+    if queued["person"] + pictures > settings.QUEUED_PER_PERSON:
+        raise QueueFull(_("You have %(waiting)d pictures waiting already; at most %(limit)d can wait at once."),
+                        waiting=queued["person"], limit=settings.QUEUED_PER_PERSON)
+    if queued["team"] + pictures > settings.QUEUED_PER_TEAM:
+        raise QueueFull(_("Your team has %(waiting)d pictures waiting already; at most %(limit)d can wait at once."),
+                        waiting=queued["team"], limit=settings.QUEUED_PER_TEAM)
+
+
+def _jobs(
+    batch: RenderBatch, request: RenderRequest, card: ModelCard, share: Share, priority: Priority,
+) -> list[RenderJob]:
     now = timezone.now()
     jobs: list[RenderJob] = []
     earlier = batch.again_of.job if batch.again_of else None
@@ -92,6 +116,7 @@ def _jobs(batch: RenderBatch, request: RenderRequest, card: ModelCard) -> list[R
         for index in range(request.count):
             jobs.append(RenderJob(
                 batch=batch, campaign=batch.campaign, team=batch.campaign.team, position=len(jobs) + 1,
+                share=share, priority=priority,
                 ad_format_id=target.format_key or None, seed=request.seed_of(index),
                 width=target.width, height=target.height,
                 render_width=render_width, render_height=render_height, created_at=now))
@@ -113,16 +138,22 @@ def cancel(*, user: User, jobs: list[RenderJob]) -> int:
         for job in stopped:
             quotas.release(job.pk)
             notify.job_changed(job, JobStatus.CANCELLED)
-        if stopped:
-            activity.record(
-                verb="render.cancelled", actor=user, campaign=stopped[0].campaign,
-                batch=stopped[0].batch.number, pictures=len(stopped))
-            notify.queue_moved({job.campaign_id for job in stopped})
+        for campaign in {job.campaign_id: job.campaign for job in stopped}.values():
+            own = [job for job in stopped if job.campaign_id == campaign.pk]
+            activity.record(verb="render.cancelled", actor=user, campaign=campaign,
+                            batch=own[0].batch.number, pictures=len(own))
+        notify.queue_moved({job.campaign_id for job in stopped})
     return len(stopped)
 
 
-def retry(*, user: User, job: RenderJob, card: ModelCard, today: date) -> RenderBatch:
-    """Ask once more for a failed or cancelled picture: everything as it was, as a new batch.
+def cancel_mine(*, user: User) -> int:
+    """Cancel everything of the person's that is still open, in all campaigns. Returns how many."""
+    mine = RenderJob.objects.open().visible_to(user).filter(batch__requested_by=user)
+    return cancel(user=user, jobs=list(mine.select_related("batch", "campaign__team")))
+
+
+def retry(*, user: User, job: RenderJob, card: ModelCard, today: date, new_seed: bool = False) -> RenderBatch:
+    """Ask once more for a failed or cancelled picture, as a new batch: everything as it was, or with a `new_seed`.
 
     While that is queued or rendering, asking again gives the same batch. Raises Conflict when the job has not
     ended that way, and whatever `request_render` raises.
@@ -130,9 +161,12 @@ def retry(*, user: User, job: RenderJob, card: ModelCard, today: date) -> Render
     permissions.require(user, "render.create", job.campaign)
     if job.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
         raise Conflict(_("Only a failed or cancelled picture can be rendered again."))
+    request, variant = request_of(job), ""
+    if new_seed:
+        request, variant = replace(request, seed=randbelow(MAX_SEED + 1)), "seed"
     return request_render(
-        user=user, campaign=job.campaign, request=request_of(job), request_key=_retry_key(user, job), card=card,
-        today=today, again_of=job.batch.again_of)
+        user=user, campaign=job.campaign, request=request, request_key=_retry_key(user, job, variant), card=card,
+        today=today, again_of=None if new_seed else job.batch.again_of, wanted=_same_class(job))
 
 
 def again(*, user: User, asset: Asset, card: ModelCard, today: date) -> RenderBatch:
@@ -145,7 +179,7 @@ def again(*, user: User, asset: Asset, card: ModelCard, today: date) -> RenderBa
     job = asset.job
     return request_render(
         user=user, campaign=asset.campaign, request=request_of(job), request_key=_retry_key(user, job), card=card,
-        today=today, again_of=asset)
+        today=today, again_of=asset, wanted=_same_class(job))
 
 
 def request_of(job: RenderJob) -> RenderRequest:
@@ -161,34 +195,16 @@ def request_of(job: RenderJob) -> RenderRequest:
         loras=tuple(LoraRequest(entry["name"], entry["weight"]) for entry in batch.loras))
 
 
-def _retry_key(user: User, job: RenderJob) -> UUID:
+def _same_class(job: RenderJob) -> Priority | None:
+    """What was asked for in the background is so again; the rest goes by today's deadline."""
+    return Priority.BATCH if job.priority == Priority.BATCH else None
+
+
+def _retry_key(user: User, job: RenderJob, variant: str = "") -> UUID:
     """The same for a button that is pressed twice; another one once the retry it stood for has ended."""
     for number in count():
-        key = uuid5(job.pk, str(number))
+        key = uuid5(job.pk, f"{variant}{number}")
         earlier = RenderBatch.objects.filter(requested_by=user, request_key=key).first()
         if earlier is None or earlier.jobs.open().exists():
             break
     return key
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A queued job's place (1-based) over all teams, and the seconds until it is probably done."""
-
-    place: int
-    seconds: float
-
-
-def turns() -> dict[UUID, Turn]:
-    """Place and estimate of the next QUEUE_SHOWN queued jobs, in the order they will be taken."""
-    ready = list(Worker.objects.ready())
-    pace = workers.pace(ready) or UNKNOWN_PACE
-    found: dict[UUID, Turn] = {}
-    until = 0.0  # ms that one worker needs for the queue so far
-    waiting = RenderJob.objects.in_turn().values_list("pk", "batch__steps")[:QUEUE_SHOWN]
-    for place, (pk, steps) in enumerate(waiting, start=1):
-        own = pace.ms(pictures=1, steps=steps)
-        until += own
-        # The queue up to here over all workers, and once more for what is being rendered now.
-        found[pk] = Turn(place, (until / max(1, len(ready)) + own) / 1000)
-    return found

@@ -74,8 +74,10 @@ def wake_stale() -> int:
     A worker that renders looks for the next job by itself, and one that starts looks when it is ready:
     hints for those would only pile up in the broker.
     """
-    waiting = RenderJob.objects.filter(status=JobStatus.QUEUED, created_at__lt=timezone.now() - STALE).count()
-    hints = min(waiting, Worker.objects.free().count()) if waiting else 0
+    waiting = RenderJob.objects.waiting().filter(created_at__lt=timezone.now() - STALE).count()
+    free = Worker.objects.free()
+    # Where workers are set apart, a hint may reach one that must not take the job: then all free ones get one.
+    hints = (free.count() if free.exclude(pool=None).exists() else min(waiting, free.count())) if waiting else 0
     if hints:
         queue.wake(hints)
     return waiting

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,9 +10,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from studio.models import RenderJob, Worker
-
-#: Weight of the newest picture in a worker's moving average.
-_NEWEST = 0.2
+from studio.services import paces
 
 
 def starting(name: str) -> None:
@@ -54,50 +52,28 @@ class Timing:
     """Milliseconds of a delivered picture.
 
     `whole`: claim to stored. `each`: for how long it kept the worker from the next one. `steps`: its
-    denoising steps.
+    denoising steps. `size`: width and height in pixels that were rendered.
     """
 
     whole: float
     each: float
     steps: Sequence[float]
+    size: tuple[int, int]
 
 
 def idle(name: str, *, job: UUID | None = None, timing: Timing | None = None) -> None:
     """`job` has ended, delivered if it has a `timing`. The worker is free, unless it has taken up another one."""
     worker = Worker.objects.filter(name=name).first()
     if worker and timing:
-        fields: dict[str, object] = {"pictures": F("pictures") + 1, "mean_ms": _mean(worker.mean_ms, timing.whole)}
+        fields: dict[str, object] = {"pictures": F("pictures") + 1, "mean_ms": paces.mean(worker.mean_ms, timing.whole)}
         if timing.steps:
-            fields["step_ms"] = _mean(worker.step_ms, sum(timing.steps) / len(timing.steps))
-            fields["rest_ms"] = _mean(worker.rest_ms, max(0.0, timing.each - sum(timing.steps)))
+            step_ms, rest_ms = sum(timing.steps) / len(timing.steps), max(0.0, timing.each - sum(timing.steps))
+            fields["step_ms"] = paces.mean(worker.step_ms, step_ms)
+            fields["rest_ms"] = paces.mean(worker.rest_ms, rest_ms)
+            paces.note(worker, size=timing.size, step_ms=step_ms, rest_ms=rest_ms)
         Worker.objects.filter(name=name).update(**fields)
     own = Worker.objects.filter(Q(job=job) | Q(job=None), name=name)
     own.update(state=Worker.State.IDLE, job=None, seen_at=timezone.now())
-
-
-def _mean(known: float, newest: float) -> float:
-    return known + _NEWEST * (newest - known) if known else newest
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How long pictures take: `step_ms` for each step and `rest_ms` for all else of a picture."""
-
-    step_ms: float
-    rest_ms: float
-
-    def ms(self, *, pictures: int, steps: int) -> float:
-        """Milliseconds for `pictures` pictures, one after the other, that take `steps` steps in all."""
-        return pictures * self.rest_ms + steps * self.step_ms
-
-
-def pace(workers: Iterable[Worker]) -> Pace | None:
-    """The mean of those that have rendered; None when none has."""
-    known = [worker for worker in workers if worker.step_ms]
-    if not known:
-        return None
-    return Pace(
-        sum(worker.step_ms for worker in known) / len(known), sum(worker.rest_ms for worker in known) / len(known))
 
 
 def seen(name: str) -> None:

@@ -10,8 +10,7 @@ from uuid import UUID
 from studio import permissions
 from studio.domain.states import JobStatus
 from studio.models import AdFormat, Campaign, RenderBatch, RenderJob, User, Worker
-from studio.services import renders
-from studio.services.workers import pace as pace_of
+from studio.services import dispatch, paces
 from studio.web.texts import job_error
 
 LANE_SHOWN = 8
@@ -106,8 +105,8 @@ def decorate(jobs: list[RenderJob], user: User) -> list[RenderJob]:
 
 def waiting_times() -> dict[UUID, tuple[int, str]]:
     """Place of each queued job, and its wait in words; empty words while nobody renders."""
-    turns = renders.turns()
-    ready = bool(turns) and Worker.objects.ready().exists()
+    turns = dispatch.turns()
+    ready = bool(turns) and Worker.objects.taking().exists()
     return {pk: (turn.place, estimate(turn.seconds) if ready else "") for pk, turn in turns.items()}
 
 
@@ -145,12 +144,13 @@ def lane(user: User) -> dict[str, Any]:
     workers = list(Worker.objects.live().select_related(
         "job__batch__requested_by", "job__campaign", "job__ad_format"))
     waits = waiting_times()
-    waiting = list(RenderJob.objects.in_turn().select_related(
-        "batch__requested_by", "campaign", "ad_format")[:LANE_SHOWN]) if waits else []
+    first = sorted(waits, key=lambda pk: waits[pk][0])[:LANE_SHOWN]
+    found = RenderJob.objects.select_related("batch__requested_by", "campaign", "ad_format").in_bulk(first)
+    waiting = [found[pk] for pk in first if pk in found]
     for job in [*waiting, *(worker.job for worker in workers if worker.job)]:
         place(job, waits)
         job.hidden = not user.is_superuser and job.team_id not in user.roles  # type: ignore[attr-defined]
     count, steps = RenderJob.objects.queued() if waits else (0, 0)
-    pace = pace_of(workers)
+    pace = paces.of(workers)
     return {"workers": workers, "waiting": waiting, "waiting_count": count, "waiting_more": count - len(waiting),
             "pace": pace, "waiting_ms": pace.ms(pictures=count, steps=steps) if pace else 0}

@@ -18,6 +18,8 @@ ACTIVITY: dict[str, str] = {
     "review.approved": _("%(who)s approved frame %(frame)s of “%(campaign)s”"),
     "review.changes_requested": _("%(who)s asked for changes to frame %(frame)s of “%(campaign)s”"),
     "review.reopened": _("%(who)s reopened the review of frame %(frame)s of “%(campaign)s”"),
+    "queue.paused": _("%(who)s paused the renders of “%(campaign)s”"),
+    "queue.resumed": _("%(who)s let the renders of “%(campaign)s” go on"),
     "quota.changed": _("%(who)s changed the team's limit from %(before)s to %(after)s pictures a month"),
     "model.added": _("%(who)s added the model “%(model)s”"),
     "model.activated": _("%(who)s made “%(model)s” the model that all teams render with"),

@@ -22,7 +22,6 @@ from django.utils.module_loading import import_string
 from studio import queue
 from studio.domain.errors import ModelUnusable
 from studio.domain.spec import Engine, Renderer
-from studio.domain.states import JobStatus
 from studio.models import RenderJob
 from studio.services import models, rendering, upkeep, workers
 from studio.services.models import Chosen
@@ -64,7 +63,7 @@ def render_all() -> None:
         while celery_state.should_stop is None and _follow() and (
                 models.run_checks() or rendering.run_next(_ready(), settings.WORKER_NAME, finisher.later)):
             pass
-    if celery_state.should_stop is not None and RenderJob.objects.filter(status=JobStatus.QUEUED).exists():
+    if celery_state.should_stop is not None and RenderJob.objects.waiting().exists():
         queue.wake()  # what this process leaves, another may take at once
 
 

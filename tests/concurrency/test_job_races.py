@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from studio.domain.states import JobStatus
 from studio.models import Asset, RenderJob
-from studio.services import delivery, guides, quotas, rendering, renders, upkeep
+from studio.services import delivery, dispatch, guides, quotas, rendering, renders, upkeep
 from tests.concurrency.race import kinds, race
 from tests.conftest import Cast
 from tests.factories import BatchFactory, balance, job, ledger
@@ -31,7 +31,7 @@ def claim_all(name: str) -> list[Any]:
     """As a worker does: take jobs until none is left. A worker that was beaten to one looks again."""
     taken = []
     while RenderJob.objects.filter(status=JobStatus.QUEUED).exists():
-        found = rendering.claim_next(name)
+        found = dispatch.claim_next(name)
         if found is not None:
             taken.append(found.pk)
     return taken
@@ -69,10 +69,10 @@ def test_the_race_for_jobs_is_real(cast: Cast) -> None:
 
 def test_a_slow_worker_and_its_successor_deliver_one_picture(cast: Cast) -> None:
     mine = job(cast.campaign)
-    old = rendering.claim_next("worker-1")
+    old = dispatch.claim_next("worker-1")
     RenderJob.objects.filter(pk=mine.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
     upkeep.take_back()
-    new = rendering.claim_next("worker-2")
+    new = dispatch.claim_next("worker-2")
     assert old is not None and new is not None
     results = race(*(partial(rendering.run_job, claim, FlatRenderer()) for claim in (old, new)))
     assert kinds(results) == {"ok": 2}
@@ -82,7 +82,7 @@ def test_a_slow_worker_and_its_successor_deliver_one_picture(cast: Cast) -> None
 
 def test_one_claim_finished_by_eight_threads_charges_once(cast: Cast) -> None:
     mine = job(cast.campaign)
-    claim = rendering.claim_next("worker-1")
+    claim = dispatch.claim_next("worker-1")
     assert claim is not None
     picture = delivery.store(claim, guides.prepare(claim), FlatRenderer().render(claim.spec(), lambda step: None), {})
     results = race(*(partial(delivery.finish, claim, picture) for _ in range(THREADS)))
@@ -93,7 +93,7 @@ def test_one_claim_finished_by_eight_threads_charges_once(cast: Cast) -> None:
 @pytest.mark.parametrize("attempt", range(5))
 def test_cancelling_and_finishing_at_once_has_one_outcome(cast: Cast, attempt: int) -> None:
     mine = job(cast.campaign)
-    claim = rendering.claim_next("worker-1")
+    claim = dispatch.claim_next("worker-1")
     assert claim is not None
     picture = delivery.store(claim, guides.prepare(claim), FlatRenderer().render(claim.spec(), lambda step: None), {})
     seen, marketer = fresh(mine), cast.person("marketer")
@@ -144,7 +144,7 @@ def test_a_claim_does_not_wait_for_another_claim(cast: Cast) -> None:
     def claim() -> Any:
         time.sleep(0.2)
         began = time.perf_counter()
-        found = rendering.claim_next("worker-1")
+        found = dispatch.claim_next("worker-1")
         took.append(time.perf_counter() - began)
         return found and found.pk
 

@@ -16,7 +16,7 @@ from studio import storage
 from studio.domain.errors import RenderError
 from studio.domain.states import JobStatus
 from studio.models import Activity, Asset, RenderJob, Worker
-from studio.services import delivery, guides, quotas, rendering, renders, upkeep
+from studio.services import delivery, dispatch, guides, quotas, rendering, renders, upkeep
 from tests.conftest import Cast
 from tests.factories import ad_format, balance, job, ledger, settled, worker
 from tests.services.fake import FlatRenderer
@@ -27,7 +27,7 @@ def fresh(row: RenderJob) -> RenderJob:
 
 
 def claimed(row: RenderJob) -> RenderJob:
-    found = rendering.claim_next("worker-1")
+    found = dispatch.claim_next("worker-1")
     assert found is not None and found.pk == row.pk
     return found
 
@@ -43,8 +43,8 @@ def test_a_claim_takes_a_lease(cast: Cast, events: list[Any], django_capture_on_
     # Whoever waits has moved up, whichever team's turn it was.
     assert [(topic, e["type"]) for topic, e in events] == [
         (f"campaign.{cast.campaign.pk}", "job.changed"), (f"campaign.{cast.other_campaign.pk}", "queue.moved")]
-    second = rendering.claim_next("worker-2")
-    assert second is not None and second.pk == waiting.pk and rendering.claim_next("worker-2") is None
+    second = dispatch.claim_next("worker-2")
+    assert second is not None and second.pk == waiting.pk and dispatch.claim_next("worker-2") is None
 
 
 def test_nothing_queued_is_nothing_to_do(cast: Cast) -> None:
@@ -55,9 +55,9 @@ def test_nothing_queued_is_nothing_to_do(cast: Cast) -> None:
 def test_teams_take_turns_and_age_decides_within_a_team(cast: Cast) -> None:
     mine = [job(cast.campaign) for _ in range(3)]
     theirs = [job(cast.other_campaign) for _ in range(2)]
-    told = [pk for pk, _turn in sorted(renders.turns().items(), key=lambda item: item[1].place)]
+    told = [pk for pk, _turn in sorted(dispatch.turns().items(), key=lambda item: item[1].place)]
     order = []
-    while taken := rendering.claim_next("worker-1"):
+    while taken := dispatch.claim_next("worker-1"):
         order.append(taken.pk)
     assert order == told == [row.pk for row in (mine[0], theirs[0], mine[1], theirs[1], mine[2])]
 

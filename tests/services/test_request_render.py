@@ -11,7 +11,7 @@ from studio.domain.errors import Conflict, Forbidden, QuotaExceeded
 from studio.domain.spec import Target
 from studio.domain.states import JobStatus
 from studio.models import Activity, Campaign, QuotaAccount, QuotaEntry, RenderBatch, RenderJob, User
-from studio.services import quotas, renders
+from studio.services import dispatch, quotas, renders
 from tests.conftest import Cast
 from tests.factories import CARD, BatchFactory, account, ad_format, balance, job, ledger, render_request, worker
 
@@ -182,7 +182,7 @@ def test_the_queue_is_numbered_in_the_order_of_taking(cast: Cast) -> None:
     worker(step_ms=200.0, rest_ms=400.0)
     mine = [job(cast.campaign) for _ in range(3)]
     theirs = job(cast.other_campaign)
-    turns = renders.turns()
+    turns = dispatch.turns()
     assert sorted(turn.place for turn in turns.values()) == [1, 2, 3, 4]
     assert turns[theirs.pk].place == 2 and [turns[j.pk].place for j in mine] == [1, 3, 4]
     assert turns[mine[0].pk].seconds == 4.0
@@ -193,7 +193,7 @@ def test_a_wait_grows_with_the_steps_of_those_before(cast: Cast) -> None:
     worker("w2", step_ms=300.0, rest_ms=400.0)  # together: 200 for a step, 300 for the rest
     first, second, third = (
         job(cast.campaign, batch=BatchFactory.create(campaign=cast.campaign, steps=steps)) for steps in (50, 1, 8))
-    seconds = {pk: turn.seconds for pk, turn in renders.turns().items()}
+    seconds = {pk: turn.seconds for pk, turn in dispatch.turns().items()}
     assert seconds == {
         first.pk: pytest.approx(10.3 / 2 + 10.3), second.pk: pytest.approx((10.3 + 0.5) / 2 + 0.5),
         third.pk: pytest.approx((10.3 + 0.5 + 1.9) / 2 + 1.9)}

@@ -150,9 +150,9 @@ def test_a_workers_life_is_seen(db: None) -> None:
     assert Worker.objects.live().exists() and not Worker.objects.ready().exists()
     workers.ready("w", device="x" * 200, model_name="Demo")
     assert Worker.objects.ready().get().device == "x" * 120
-    workers.idle("w", timing=workers.Timing(100.0, 100.0, [10.0] * 8))
+    workers.idle("w", timing=workers.Timing(100.0, 100.0, [10.0] * 8, (64, 64)))
     workers.idle("w")
-    workers.idle("w", timing=workers.Timing(200.0, 200.0, [20.0]))
+    workers.idle("w", timing=workers.Timing(200.0, 200.0, [20.0], (64, 64)))
     me = Worker.objects.get()
     assert (me.pictures, me.mean_ms, me.step_ms, me.rest_ms) == (2, 120.0, 12.0, 52.0)
     Worker.objects.update(seen_at=timezone.now() - timedelta(minutes=1))

@@ -16,8 +16,7 @@ from studio.domain.errors import Forbidden
 from studio.domain.states import AssetStatus
 from studio.models import Activity, AdFormat, Asset, Campaign, QuotaAccount, RenderJob, Review, Team, User, Worker
 from studio.models.assets import AssetQuerySet
-from studio.services import campaigns, quotas
-from studio.services.workers import pace as pace_of
+from studio.services import campaigns, paces, quotas
 from studio.templatetags.studio_tags import localname
 from studio.web.forms.campaigns import CampaignForm
 from studio.web.http import StudioRequest, page, say, signed_in
@@ -63,8 +62,8 @@ def _workers() -> dict[str, Any]:
     """The workers that report, the queue's length, and when it will be empty in milliseconds if that is known."""
     workers = list(Worker.objects.live().select_related("job__batch"))
     waiting, steps = RenderJob.objects.queued()
-    paces = [pace for worker in workers if (pace := pace_of([worker]))]
-    per_ms = sum(1 / pace.ms(pictures=waiting, steps=steps) for pace in paces) if waiting else 0
+    found = [pace for worker in workers if (pace := paces.of([worker]))]
+    per_ms = sum(1 / pace.ms(pictures=waiting, steps=steps) for pace in found) if waiting else 0
     return {"workers": workers, "waiting_count": waiting, "clear_in": 1 / per_ms if per_ms else None}
 
 
