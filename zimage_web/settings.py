@@ -112,6 +112,7 @@ MODEL_THREADS = env.number("MODEL_THREADS", 0, low=0, high=256)
 RENDERER = "studio.render.zimage.ZImageRenderer"
 QUALITY_GATE = "studio.render.quality.run"
 WORKER_NAME = env.short("WORKER_NAME", "worker-1", longest=80)
+WORKER_POOL = env.text("WORKER_POOL")[:40]
 LEASE_SECONDS = env.number("LEASE_SECONDS", 20, low=2, high=3600)
 MAX_ATTEMPTS = env.number("MAX_ATTEMPTS", 3, low=1, high=10)
 # Renders of one team, and of one person, that may wait or run at once; 0 running: no limit but the workers.
@@ -119,7 +120,8 @@ QUEUED_PER_TEAM = env.number("QUEUED_PER_TEAM", 2000, low=1, high=1_000_000)
 QUEUED_PER_PERSON = env.number("QUEUED_PER_PERSON", 500, low=1, high=1_000_000)
 RUNNING_PER_TEAM = env.number("RUNNING_PER_TEAM", 0, low=0, high=10_000)
 RUNNING_PER_PERSON = env.number("RUNNING_PER_PERSON", 0, low=0, high=10_000)
-STOP_GRACE_SECONDS = env.number("STOP_GRACE_SECONDS", 60, low=0, high=3600)
+# The embedded supervisor kills what has not ended after 7 s.
+STOP_GRACE_SECONDS = env.number("STOP_GRACE_SECONDS", 4 if EMBEDDED else 60, low=0, high=3600)
 TEAM_MONTHLY_PICTURES = env.number("TEAM_MONTHLY_PICTURES", 2000, low=0, high=10_000_000)
 AI_LABEL_PRODUCER = env.text("AI_LABEL_PRODUCER", "Z-Image-campaign-studio")
 

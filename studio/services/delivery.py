@@ -9,9 +9,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
-from studio import imaging, labels, notify, storage
+from studio import imaging, labels, notify, queue, storage
 from studio.domain.spec import Rendered
 from studio.domain.states import JobStatus
 from studio.models import Asset, RenderJob
@@ -85,6 +86,17 @@ def fail(job: RenderJob, error: dict[str, Any]) -> bool:
         quotas.release(job.pk)
         activity.record(verb="render.failed", campaign=job.campaign, frame=job.frame, reason=str(error["code"]))
         notify.job_changed(job, JobStatus.FAILED)
+    return True
+
+
+def hand_back(job: RenderJob) -> bool:
+    """Queue the job again for another worker; this attempt does not count. False: it was not ours any more."""
+    with transaction.atomic(durable=True):
+        ours = RenderJob.objects.filter(pk=job.pk, lease_token=job.lease_token)
+        if not ours.move(job.pk, JobStatus.QUEUED, started_at=None, step=0, attempts=F("attempts") - 1):
+            return False
+        notify.job_changed(job, JobStatus.QUEUED)
+        transaction.on_commit(queue.wake)
     return True
 
 

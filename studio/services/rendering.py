@@ -98,6 +98,9 @@ def _recorded(job: RenderJob) -> Iterator[None]:
         yield
     except RenderCancelled:
         log.info("render.stopped", job=str(job.pk), frame=job.frame)
+    except HandedBack:
+        delivery.hand_back(job)
+        log.info("render.handed_back", job=str(job.pk), frame=job.frame)
     except StudioError as error:
         delivery.fail(job, {"code": error.code, "message": error.message, "params": error.params})
         log.warning("render.failed", job=str(job.pk), reason=str(error))
@@ -106,6 +109,20 @@ def _recorded(job: RenderJob) -> Iterator[None]:
     except Exception:
         delivery.fail(job, UNEXPECTED)
         raise
+
+
+class HandedBack(Exception):
+    """Raised inside a render to give it up for another worker: this process must end."""
+
+
+#: When this process hands back what it still renders, by time.monotonic(); None while it need not end.
+_ends_at: float | None = None
+
+
+def end_within(seconds: float) -> None:
+    """The process was asked to end: a render that still runs after `seconds` is handed back at its next step."""
+    global _ends_at
+    _ends_at = time.monotonic() + seconds
 
 
 class Lease:
@@ -120,9 +137,12 @@ class Lease:
         return RenderJob.objects.renew(self.job.pk, self._token, until=dispatch.lease_end(), **fields)
 
     def step(self, step: Step) -> None:
-        """Renew and publish a finished step. Raises RenderCancelled when the job is no longer ours."""
+        """Renew and publish a finished step. Raises RenderCancelled when the job is no longer ours, or HandedBack."""
         if not self.renew(step=step.index):
             raise RenderCancelled
+        # After the last step it is done sooner here than anywhere else.
+        if _ends_at is not None and time.monotonic() >= _ends_at and step.index < step.total:
+            raise HandedBack
         notify.job_step(self.job, step.index, step.preview)
 
 

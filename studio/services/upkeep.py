@@ -15,7 +15,7 @@ from django.utils import timezone
 from studio import notify, queue, storage
 from studio.domain.i18n import gettext_noop as _
 from studio.domain.states import JobStatus
-from studio.models import Asset, RenderJob, Worker
+from studio.models import Asset, Chore, RenderJob, Worker
 from studio.services import activity, quotas
 
 log = structlog.get_logger(__name__)
@@ -112,6 +112,17 @@ def _needed(keys: list[str]) -> set[str]:
 def forget_sessions() -> int:
     """Delete the sessions that have run out. Returns how many rows went."""
     return Session.objects.filter(expire_date__lt=timezone.now()).delete()[0]
+
+
+def begin(chore: str, *, every: float) -> bool:
+    """Whether it is this process that does `chore` now: it is begun once in `every` seconds, whoever asks how often."""
+    now = timezone.now()
+    _row, first = Chore.objects.get_or_create(name=chore, defaults={"begun_at": now})
+    if first:
+        return True
+    # A clock that ticks a little early must not lose its turn.
+    due = Chore.objects.filter(name=chore, begun_at__lte=now - timedelta(seconds=every * 0.8))
+    return due.update(begun_at=now) == 1
 
 
 def run() -> None:

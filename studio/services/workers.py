@@ -9,15 +9,18 @@ from uuid import UUID
 from django.db.models import F, Q
 from django.utils import timezone
 
-from studio.models import RenderJob, Worker
+from studio.models import Pool, RenderJob, Worker
 from studio.services import paces
 
 
-def starting(name: str) -> None:
-    """The process is up and loads its model."""
+def starting(name: str, *, host: str = "", pool: str = "") -> None:
+    """The process is up and loads its model. Without `pool` it stays in the one that an admin put it into."""
     now = timezone.now()
-    Worker.objects.update_or_create(name=name, defaults={
-        "state": Worker.State.STARTING, "started_at": now, "seen_at": now, "job": None})
+    fields: dict[str, object] = {
+        "state": Worker.State.STARTING, "started_at": now, "seen_at": now, "job": None, "host": host[:120]}
+    if pool:
+        fields["pool"], _made = Pool.objects.get_or_create(name=pool)
+    Worker.objects.update_or_create(name=name, defaults=fields)
 
 
 def ready(

@@ -7,6 +7,7 @@ loads it, so the upkeep worker and the web never import torch.
 from __future__ import annotations
 
 import gc
+import socket
 import threading
 from contextlib import suppress
 from typing import Any
@@ -124,7 +125,7 @@ def start(sender: str, instance: Any, **kwargs: object) -> None:
     if not renders(instance):
         return
     try:
-        workers.starting(settings.WORKER_NAME)
+        workers.starting(settings.WORKER_NAME, host=socket.gethostname(), pool=settings.WORKER_POOL)
         # What the predecessor of this name held is free at once, while the model still loads here.
         upkeep.take_back(worker=settings.WORKER_NAME)
         threading.Thread(target=heartbeat, name="heartbeat", daemon=True).start()
@@ -145,6 +146,13 @@ def ready(sender: Any, **kwargs: object) -> None:
         return
     _report()
     queue.wake()
+
+
+@signals.worker_shutting_down.connect
+def ending(sender: Any, **kwargs: object) -> None:
+    """Asked to end: what is being rendered may be finished, for a while."""
+    if _renderer is not None:
+        rendering.end_within(settings.STOP_GRACE_SECONDS)
 
 
 @signals.worker_shutdown.connect

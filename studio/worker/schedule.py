@@ -6,10 +6,11 @@ from typing import Any
 
 #: Seconds between two rounds of upkeep.
 UPKEEP_SECONDS = 5
+SWEEP_SECONDS = 3600
 
 BEAT: dict[str, dict[str, Any]] = {
     # A round nobody took before the next one is worthless.
     "upkeep": {"task": "studio.upkeep", "schedule": UPKEEP_SECONDS,
                "options": {"queue": "upkeep", "expires": UPKEEP_SECONDS}},
-    "sweep": {"task": "studio.sweep", "schedule": 3600.0, "options": {"queue": "upkeep", "expires": 1800}},
+    "sweep": {"task": "studio.sweep", "schedule": SWEEP_SECONDS, "options": {"queue": "upkeep", "expires": 1800}},
 }

@@ -6,6 +6,7 @@ from celery import shared_task
 
 from studio.services import inputs, upkeep
 from studio.worker import process
+from studio.worker.schedule import SWEEP_SECONDS, UPKEEP_SECONDS
 
 
 @shared_task(name="studio.render", ignore_result=True)
@@ -17,12 +18,14 @@ def render() -> None:
 @shared_task(name="studio.upkeep", ignore_result=True)
 def keep_up() -> None:
     """Take back what died, wake what waits."""
-    upkeep.run()
+    if upkeep.begin("upkeep", every=UPKEEP_SECONDS):
+        upkeep.run()
 
 
 @shared_task(name="studio.sweep", ignore_result=True)
 def sweep() -> None:
     """Remove sessions that ran out, and files that nothing names."""
-    upkeep.forget_sessions()
-    upkeep.sweep_orphans()
-    inputs.sweep()
+    if upkeep.begin("sweep", every=SWEEP_SECONDS):
+        upkeep.forget_sessions()
+        upkeep.sweep_orphans()
+        inputs.sweep()
