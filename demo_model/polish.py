@@ -22,14 +22,14 @@ from demo_model.autoencoder import likeness, load, psnr, tensor
 from demo_model.diffusion import Text
 from demo_model.forward import Batched
 from demo_model.pictures import Painter
-from demo_model.scenes import CELL, Scene, draw
+from demo_model.scenes import Scene, draw
 from demo_model.training import Run, advance, optimizers
 
 _RATE = 4e-4
 #: How many of the eight steps the transformer takes. With more the thing may come out in another pose.
 _LAST_STEPS = (1, 2, 3, 4)
-_JITTER = .06  # noise on top, in units of the latents' spread
-_CROP = 8  # cells
+#: Noise on top, in units of the latents' spread; the transformer's own errors need little more.
+_JITTER, _JITTER_GENERATED = .06, .02
 
 #: A scene and its latents to the latents that the decoder is to learn from; all [1, channels, h, w].
 Source = Callable[[Scene, Tensor], Tensor]
@@ -53,12 +53,8 @@ def train(run: Run, painter: Painter, *, generated: bool, start: Path | None) ->
     steppers = optimizers(matrices, [param for _, param in named if id(param) not in known], run)
     params, rng = [param for _, param in named], random.Random(run.rank * 7919 + 3)
     while run.goes_on:
-        # Whole pictures for the norms, which look at all of one; in turn with the middle of two, where the things are.
-        pairs = [_pair(vae, painter, source, run.device, rng) for _ in range(1 if run.step % 2 else 2)]
-        if len(pairs) > 1:
-            pairs = [_middle(pair, rng) for pair in pairs for _ in range(2)]
-        truth, latents = (torch.cat(parts).contiguous(memory_format=torch.channels_last)
-                          for parts in zip(*pairs, strict=True))
+        # Always a whole picture: the norms look at all of one.
+        truth, latents = _pair(vae, painter, source, run.device, rng, _JITTER_GENERATED if generated else _JITTER)
         with torch.autocast(run.device, torch.bfloat16):
             result = decoder(latents).float()
         norm = run.backward(likeness(result, truth), params)
@@ -71,7 +67,9 @@ def train(run: Run, painter: Painter, *, generated: bool, start: Path | None) ->
 
 
 @torch.no_grad()
-def _pair(vae: Any, painter: Painter, source: Source, device: str, rng: random.Random) -> tuple[Tensor, Tensor]:
+def _pair(
+    vae: Any, painter: Painter, source: Source, device: str, rng: random.Random, jitter: float,
+) -> tuple[Tensor, Tensor]:
     """A picture [1, 3, h, w] and the latents to make it from."""
     scene = draw(rng)
     truth = tensor([painter.paint(scene)], device)
@@ -79,16 +77,9 @@ def _pair(vae: Any, painter: Painter, source: Source, device: str, rng: random.R
     with torch.autocast(device, torch.bfloat16):
         clean = (vae.encoder(truth).float().chunk(2, 1)[0] - config.shift_factor) * config.scaling_factor
         found = source(scene, clean)
-    found = found + _JITTER * torch.randn_like(found)
-    return truth, found / config.scaling_factor + config.shift_factor
-
-
-def _middle(pair: tuple[Tensor, Tensor], rng: random.Random) -> tuple[Tensor, Tensor]:
-    """A square of 256 px of both, more often from the middle than from the rim."""
-    truth, latents = pair
-    top, left = (min(max(round(rng.gauss((length - _CROP) / 2, 2)), 0), length - _CROP) for length in latents.shape[2:])
-    y, x, side = top * CELL, left * CELL, _CROP * CELL
-    return truth[:, :, y:y + side, x:x + side], latents[:, :, top:top + _CROP, left:left + _CROP]
+    found = found + jitter * torch.randn_like(found)
+    latents = found / config.scaling_factor + config.shift_factor
+    return truth, latents.contiguous(memory_format=torch.channels_last)
 
 
 def _true(scene: Scene, clean: Tensor) -> Tensor:
