@@ -124,11 +124,13 @@ INSTALLED_APPS = [
     "allauth", "allauth.account", "studio",
 ]
 MIDDLEWARE = [
+    "studio.web.middleware.request_log",
     "django.middleware.security.SecurityMiddleware",
     "studio.web.middleware.content_security_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "studio.web.middleware.person_in_log",
     "studio.web.middleware.language",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

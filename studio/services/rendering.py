@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import uuid4
@@ -19,7 +19,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from studio import notify
+from studio import notify, tracing
 from studio.domain.errors import RenderCancelled, StudioError
 from studio.domain.i18n import gettext_noop as _
 from studio.domain.spec import Rendered, Renderer, Step
@@ -132,24 +132,33 @@ def _deliver(
         pace = workers.Timing(
             whole=(now - started) * 1000, each=max(ended - started, now - begun) * 1000, steps=rendered.step_ms)
         workers.idle(job.worker, job=job.pk, timing=pace if finished else None)
-    log.info("render.done", job=str(job.pk), finished=finished, ms=round((now - started) * 1000))
+    with _logged(job):
+        log.info("render.done", finished=finished, ms=round((now - started) * 1000))
+
+
+def _logged(job: RenderJob) -> AbstractContextManager[None]:
+    """What is logged meanwhile names the job, its attempt and the request it comes from, whichever thread this is."""
+    return tracing.job(request_id=job.batch.request_id, job=str(job.pk), attempt=job.attempts)
 
 
 @contextmanager
 def _recorded(job: RenderJob) -> Iterator[None]:
     """Record what ends a render too early; expected ends stay inside."""
-    try:
-        yield
-    except RenderCancelled:
-        log.info("render.stopped", job=str(job.pk), frame=job.frame)
-    except StudioError as error:
-        delivery.fail(job, {"code": error.code, "message": error.message, "params": error.params})
-        log.warning("render.failed", job=str(job.pk), reason=str(error))
-    except (InterfaceError, OperationalError):
-        raise  # the database is away: the lease runs out, and the job is taken up again
-    except Exception:
-        delivery.fail(job, UNEXPECTED)
-        raise
+    with _logged(job):
+        try:
+            yield
+        except RenderCancelled:
+            log.info("render.stopped", frame=job.frame)
+        except StudioError as error:
+            delivery.fail(job, {"code": error.code, "message": error.message, "params": error.params})
+            log.warning("render.failed", reason=str(error))
+        except (InterfaceError, OperationalError):
+            raise  # the database is away: the lease runs out, and the job is taken up again
+        except Exception as error:
+            delivery.fail(job, UNEXPECTED)
+            # Celery logs the traceback, and knows nothing of the job.
+            log.error("render.failed", reason=f"{type(error).__name__}: {error}")
+            raise
 
 
 class Lease:

@@ -7,11 +7,12 @@ from datetime import date
 from itertools import count
 from uuid import UUID, uuid5
 
+import structlog
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from studio import notify, permissions, queue
+from studio import notify, permissions, queue, tracing
 from studio.domain.errors import Conflict
 from studio.domain.guides import ControlKind, ControlRequest, LoraRequest, StartRequest
 from studio.domain.i18n import gettext_noop as _
@@ -20,6 +21,8 @@ from studio.domain.spec import RenderRequest, Target
 from studio.domain.states import JobStatus
 from studio.models import Asset, Campaign, RenderBatch, RenderJob, User, Worker
 from studio.services import activity, guides, inputs, quotas, workers
+
+log = structlog.get_logger(__name__)
 
 #: Jobs looked at to number the queue; further ones show "more than".
 QUEUE_SHOWN = 500
@@ -58,7 +61,8 @@ def request_render(
                 control_kind=request.control.kind if request.control else "",
                 control_scale=request.control.scale if request.control else None,
                 loras=[{"name": lora.name, "weight": lora.weight} for lora in request.loras],
-                again_of=again_of, **inputs.chosen(campaign=campaign, request=request))
+                again_of=again_of, request_id=tracing.current(),
+                **inputs.chosen(campaign=campaign, request=request))
             jobs = RenderJob.objects.bulk_create(_jobs(batch, request, card))
             activity.record(
                 verb="render.requested", actor=user, campaign=campaign, batch=batch.number, pictures=len(jobs))
@@ -67,6 +71,7 @@ def request_render(
             transaction.on_commit(lambda: queue.wake(min(len(jobs), max(1, Worker.objects.ready().count()))))
     except IntegrityError:
         return _sent_before(user, campaign, request_key)
+    log.info("render.requested", batch=batch.pk, pictures=len(jobs))
     return batch
 
 

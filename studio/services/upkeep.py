@@ -64,7 +64,8 @@ def _take_back_one(job: RenderJob) -> bool:
             quotas.release(job.pk)
             activity.record(verb="render.failed", campaign=job.campaign, frame=job.frame, reason="worker_lost")
             notify.job_changed(job, JobStatus.FAILED)
-    log.warning("upkeep.taken_back", job=str(job.pk), worker=job.worker, attempts=job.attempts)
+    log.warning("upkeep.taken_back", job=str(job.pk), request_id=job.batch.request_id, worker=job.worker,
+                attempts=job.attempts)
     return True
 
 

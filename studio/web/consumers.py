@@ -13,6 +13,7 @@ from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.db import Error as DatabaseError
 from django.utils.crypto import constant_time_compare
 
+from studio import tracing
 from studio.domain.events import campaign_topic
 from studio.models import Campaign, User
 from studio.web import hub
@@ -42,6 +43,8 @@ class CampaignConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         """Accept whoever may see the campaign; close with a code that says why otherwise."""
+        offered = dict(self.scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        tracing.begin(offered)  # all of a socket runs in this task and in those that it starts
         self._tasks: list[asyncio.Task[None]] = []
         self._mailbox = hub.Mailbox()
         self._campaign = int(self.scope["url_route"]["kwargs"]["pk"])
@@ -64,6 +67,7 @@ class CampaignConsumer(AsyncWebsocketConsumer):
             task.cancel()
         for topic, mailbox in getattr(self, "_topics", []):
             await hub.current().leave(topic, mailbox)
+        log.info("socket.closed", campaign=self._campaign, user=self.scope["user"].pk, code=code)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Nothing a browser says here has an effect."""
