@@ -13,10 +13,11 @@ from studio.models.reviews import Review
 from studio.models.quotas import QuotaAccount, QuotaEntry  # isort: skip
 from studio.models.activity import Activity  # isort: skip
 from studio.models.registry import ModelEntry, ModelKind, ModelLayout, ModelState, QualityReport
+from studio.models.tallies import Tally
 from studio.models.workers import Worker
 
 __all__ = [
     "Activity", "AdFormat", "Asset", "Campaign", "Membership", "ModelEntry", "ModelKind", "ModelLayout",
     "ModelState", "QualityReport", "QuotaAccount", "QuotaEntry", "RenderBatch", "RenderInput", "RenderJob", "Review",
-    "Team", "User", "Worker",
+    "Tally", "Team", "User", "Worker",
 ]

@@ -25,7 +25,7 @@ from studio.domain.i18n import gettext_noop as _
 from studio.domain.spec import Rendered, Renderer, Step
 from studio.domain.states import JobStatus
 from studio.models import RenderJob, Team
-from studio.services import delivery, guides, workers
+from studio.services import delivery, guides, occupancy, workers
 from studio.services.guides import Prepared
 
 log = structlog.get_logger(__name__)
@@ -87,6 +87,7 @@ def run_next(renderer: Renderer, worker: str, later: Later = at_once) -> bool:
     """Claim one job and see it to its end. False when nothing was queued."""
     job = claim_next(worker)
     if job is None:
+        occupancy.of(worker).rest()
         return False
     run_job(job, renderer, later)
     return True
@@ -107,7 +108,8 @@ def run_job(job: RenderJob, renderer: Renderer, later: Later = at_once) -> None:
         with _recorded(job):
             workers.busy(job)
             prepared = guides.prepare(job)
-            rendered = renderer.render(prepared.spec, lease.step)
+            with occupancy.of(job.worker).rendering(job.created_at):
+                rendered = renderer.render(prepared.spec, lease.step)
             work = partial(_deliver, lease, prepared, rendered, renderer.provenance, started, time.perf_counter())
     finally:
         if work is None:
