@@ -16,7 +16,7 @@ from django.utils.crypto import constant_time_compare
 from studio import tracing
 from studio.domain.events import campaign_topic
 from studio.models import Campaign, User
-from studio.web import hub
+from studio.web import hub, metrics
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +57,7 @@ class CampaignConsumer(AsyncWebsocketConsumer):
         user_topic = f"user.{self.scope['user'].pk}"
         self._access = hub.Mailbox()
         self._topics = [(self._topic, self._mailbox), (user_topic, self._access)]
+        metrics.sockets.inc()
         for topic, mailbox in self._topics:
             await hub.current().join(topic, mailbox)
         self._tasks = [asyncio.create_task(self._send_events()), asyncio.create_task(self._watch_access())]
@@ -65,6 +66,8 @@ class CampaignConsumer(AsyncWebsocketConsumer):
         """Leave the topics."""
         for task in self._tasks:
             task.cancel()
+        if hasattr(self, "_topics"):
+            metrics.sockets.dec()
         for topic, mailbox in getattr(self, "_topics", []):
             await hub.current().leave(topic, mailbox)
         log.info("socket.closed", campaign=self._campaign, user=self.scope["user"].pk, code=code)
