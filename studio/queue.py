@@ -12,6 +12,8 @@ log = structlog.get_logger(__name__)
 RENDER_TASK = "studio.render"
 #: A hint nobody took within this time is worthless: upkeep sends a new one.
 HINT_SECONDS = 60
+#: A broker that takes a connection and then says nothing counts as away. Redis has the first two, RabbitMQ the others.
+_SOON = {"socket_connect_timeout": 2, "socket_timeout": 2, "read_timeout": 2, "write_timeout": 2}
 
 
 def wake(hints: int = 1) -> bool:
@@ -34,7 +36,7 @@ def wake(hints: int = 1) -> bool:
 def answers() -> bool:
     """Whether the broker can be reached now."""
     try:
-        with current_app.connection_for_write(connect_timeout=2) as connection:
+        with current_app.connection_for_write(connect_timeout=2, transport_options=_SOON) as connection:
             connection.ensure_connection(max_retries=1, timeout=2)
     except (OperationalError, OSError):
         return False

@@ -8,7 +8,10 @@ conditional write, lists with one request per file, and hides a missing bucket.
 from __future__ import annotations
 
 import errno
+import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,6 +32,8 @@ from studio.domain.i18n import gettext_noop as _
 log = structlog.get_logger(__name__)
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+#: Bytes below which a local disk counts as full: a large picture and its thumbnail must fit.
+ROOM = 100 * 10**6
 
 
 class StorageError(StudioError):
@@ -112,6 +117,21 @@ def exists(key: str) -> bool:
     """Whether a file has this key. Raises StorageError when the storage is away."""
     with _translated():
         return storages["default"].exists(key)
+
+
+def check() -> None:
+    """Ask whether files can be kept now. Raises StorageFull, StorageMisconfigured, StorageError."""
+    with _translated():
+        if bucket := _bucket():
+            bucket.client.head_bucket(Bucket=bucket.name)
+            return
+        folder = storages["default"].path("")
+        os.makedirs(folder, exist_ok=True)  # as the first picture would
+        if shutil.disk_usage(folder).free < ROOM:
+            raise OSError(errno.ENOSPC, "hardly any room is left")
+        with tempfile.TemporaryFile(dir=folder) as probe:  # a quota or a read-only disk shows only now
+            probe.write(bytes(4096))
+            probe.flush()
 
 
 def delete(key: str) -> None:

@@ -16,7 +16,7 @@ READERS: dict[str, Any] = {
     "choice": lambda: env.choice("X", "a", ("a", "b")), "url": lambda: env.url("X", "", ("redis", "unix")),
     "origins": lambda: env.origins("X"), "time_zone": lambda: env.time_zone("X", "Asia/Shanghai"),
     "short": lambda: env.short("X", "worker", longest=8), "sizes": lambda: env.sizes("X"),
-    "some_of": lambda: env.some_of("X", ("compile", "graphs")),
+    "token": lambda: env.token("X"), "some_of": lambda: env.some_of("X", ("compile", "graphs")),
     "database": lambda: env.database("X", Path("studio.sqlite3")), "secret": lambda: env.secret("X", Path("key")),
 }
 
@@ -27,6 +27,7 @@ READERS: dict[str, Any] = {
     ("origins", "studio.example.com"), ("origins", "https://a.example, ftp://b.example"),
     ("origins", "https://a.example/path"), ("time_zone", "Mars/Phobos"), ("time_zone", "../../etc/passwd"),
     ("time_zone", "Asia"), ("short", "x" * 9), ("secret", "short"),
+    ("token", "x" * 15), ("token", "with a blank in it"), ("token", "令牌" * 16),
     ("sizes", "1024"), ("sizes", "1024x1024,axb"), ("sizes", "99999x16"), ("some_of", "speed"),
     ("database", "mysql://host/name"), ("database", "postgres://host"), ("database", "postgres://host:x/name"),
 ])
@@ -53,6 +54,8 @@ def test_what_makes_sense_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert env.time_zone("X", "UTC") == "Europe/Berlin"
     monkeypatch.setenv("X", "1024x768, 512x512")
     assert env.sizes("X") == ((1024, 768), (512, 512))
+    monkeypatch.setenv("X", "a-token-of-16-or-more")
+    assert env.token("X") == "a-token-of-16-or-more"
     monkeypatch.setenv("X", "graphs,compile")
     assert env.some_of("X", ("compile", "graphs")) == {"compile", "graphs"}
     monkeypatch.setenv("X", "unix:///var/run/redis.sock")

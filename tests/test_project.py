@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 READERS = {
     "text", "short", "flag", "number", "choice", "names", "origins", "path", "time_zone", "url", "database", "secret",
-    "sizes", "some_of"}
+    "sizes", "some_of", "token"}
 
 
 def _variables() -> set[str]:

@@ -152,6 +152,14 @@ def database(name: str, sqlite: Path) -> dict[str, object]:
     }
 
 
+def token(name: str) -> str:
+    """A password that travels in a header, or empty. Raises ImproperlyConfigured for a short or unprintable one."""
+    value = text(name)
+    if value and not re.fullmatch(r"[!-~]{16,}", value):
+        raise ImproperlyConfigured(f"{name}: use at least 16 random letters, digits and signs, without blanks")
+    return value
+
+
 def secret(name: str, file: Path) -> str:
     """The variable, or a key made once and kept in `file` with mode 0600."""
     value = text(name)

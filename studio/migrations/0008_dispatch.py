@@ -85,11 +85,6 @@ class Migration(migrations.Migration):
             field=models.CharField(blank=True, max_length=120),
         ),
         migrations.AddField(
-            model_name='worker',
-            name='memory_mb',
-            field=models.PositiveIntegerField(default=0),
-        ),
-        migrations.AddField(
             model_name='pace',
             name='worker',
             field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='paces', to='studio.worker'),

@@ -14,10 +14,11 @@ from studio.models.reviews import Review
 from studio.models.quotas import QuotaAccount, QuotaEntry  # isort: skip
 from studio.models.activity import Activity  # isort: skip
 from studio.models.registry import ModelEntry, ModelKind, ModelLayout, ModelState, QualityReport
+from studio.models.tallies import Tally
 from studio.models.workers import Pace, Worker
 
 __all__ = [
     "Activity", "AdFormat", "Asset", "Campaign", "Chore", "Membership", "ModelEntry", "ModelKind", "ModelLayout",
     "ModelState", "Pace", "Pool", "QualityReport", "QuotaAccount", "QuotaEntry", "RenderBatch", "RenderInput",
-    "RenderJob", "Review", "Share", "Team", "User", "Worker",
+    "RenderJob", "Review", "Share", "Tally", "Team", "User", "Worker",
 ]

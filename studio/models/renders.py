@@ -56,6 +56,8 @@ class RenderBatch(models.Model):
     control_scale = models.FloatField(null=True)
     loras = models.JSONField(default=list)
     again_of = models.ForeignKey("studio.Asset", models.PROTECT, null=True, related_name="repeats")
+    #: Finds the batch's log lines in every process.
+    request_id = models.CharField(max_length=64, blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

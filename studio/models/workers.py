@@ -38,8 +38,10 @@ class Worker(models.Model):
     """One render process. Its moving averages, in milliseconds; 0 before its first picture.
 
     `mean_ms`: a picture, claim to stored. `step_ms`: one denoising step. `rest_ms`: all of a picture
-    but its steps. `provenance`: what renders there (model checksum, device, library versions), as its
-    pictures' recipes have it.
+    but its steps. Sums, in milliseconds: `busy_ms` the renderer worked, `gap_ms` it stood still between two
+    pictures while the second was queued already. GPU memory in bytes, null without a GPU.
+    `provenance`: what renders there (model checksum, device, library versions), as its pictures' recipes
+    have it.
     """
 
     class State(models.TextChoices):
@@ -53,8 +55,6 @@ class Worker(models.Model):
     name = models.CharField(max_length=80, primary_key=True)
     state = models.CharField(max_length=10, choices=State.choices)
     host = models.CharField(max_length=120, blank=True)
-    #: Of the GPU it renders on; 0 where it has none.
-    memory_mb = models.PositiveIntegerField(default=0)
     pool = models.ForeignKey("studio.Pool", models.SET_NULL, null=True, blank=True, related_name="workers")
     #: Takes nothing new: an admin wants it free.
     draining = models.BooleanField(default=False)
@@ -67,6 +67,10 @@ class Worker(models.Model):
     mean_ms = models.FloatField(default=0)
     step_ms = models.FloatField(default=0)
     rest_ms = models.FloatField(default=0)
+    busy_ms = models.FloatField(default=0)
+    gap_ms = models.FloatField(default=0)
+    gpu_memory_used = models.BigIntegerField(null=True)
+    gpu_memory_total = models.BigIntegerField(null=True)
     job = models.ForeignKey("studio.RenderJob", models.SET_NULL, null=True, related_name="+")
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()

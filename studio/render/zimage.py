@@ -109,6 +109,13 @@ class ZImageRenderer:
         """What became of each speed lever: used or not, and why."""
         return {name: str(lever) for name, lever in self.levers}
 
+    def gpu_memory(self) -> tuple[int, int] | None:
+        """Bytes of the GPU's memory in use, by whomever, and of how many; None on a CPU."""
+        if self._device.type != "cuda":
+            return None
+        free, total = torch.cuda.mem_get_info(self._device)
+        return total - free, total
+
     @property
     def multiple(self) -> int:
         """What render sides are multiples of, in pixels: the transformer reads 2 x 2 latent cells."""

@@ -16,7 +16,7 @@ from studio import imaging, labels, notify, queue, storage
 from studio.domain.spec import Rendered
 from studio.domain.states import JobStatus
 from studio.models import Asset, RenderJob
-from studio.services import activity, guides, quotas
+from studio.services import activity, guides, quotas, tallies
 from studio.services.guides import Prepared
 
 
@@ -72,6 +72,7 @@ def finish(job: RenderJob, picture: Picture) -> bool:
             file_key=picture.file_key, thumb_key=picture.thumb_key, sha256=picture.sha256,
             size_bytes=picture.size_bytes, width=job.width, height=job.height, alt=job.batch.prompt,
             recipe=picture.recipe)
+        tallies.picture(job.worker, picture.recipe["timings"])
         quotas.settle(job.pk)
         notify.job_changed(job, JobStatus.DONE)
     return True
@@ -83,6 +84,7 @@ def fail(job: RenderJob, error: dict[str, Any]) -> bool:
         ours = RenderJob.objects.filter(pk=job.pk, lease_token=job.lease_token)
         if not ours.move(job.pk, JobStatus.FAILED, finished_at=timezone.now(), error=_plain(error)):
             return False
+        tallies.failure(job.worker, str(error["code"]))
         quotas.release(job.pk)
         activity.record(verb="render.failed", campaign=job.campaign, frame=job.frame, reason=str(error["code"]))
         notify.job_changed(job, JobStatus.FAILED)

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 import structlog
 from django.db import InterfaceError, OperationalError
 
-from studio import notify
+from studio import notify, tracing
 from studio.domain.errors import RenderCancelled, StudioError
 from studio.domain.i18n import gettext_noop as _
 from studio.domain.spec import Rendered, Renderer, Step
 from studio.models import RenderJob
-from studio.services import delivery, dispatch, guides, workers
+from studio.services import delivery, dispatch, guides, occupancy, workers
 from studio.services.guides import Prepared
 
 log = structlog.get_logger(__name__)
@@ -42,6 +42,7 @@ def run_next(renderer: Renderer, worker: str, later: Later = at_once) -> bool:
     """Claim one job and see it to its end. False when nothing was queued."""
     job = dispatch.claim_next(worker)
     if job is None:
+        occupancy.of(worker).rest()
         return False
     run_job(job, renderer, later)
     return True
@@ -62,7 +63,8 @@ def run_job(job: RenderJob, renderer: Renderer, later: Later = at_once) -> None:
         with _recorded(job):
             workers.busy(job)
             prepared = guides.prepare(job)
-            rendered = renderer.render(prepared.spec, lease.step)
+            with occupancy.of(job.worker).rendering(job.created_at):
+                rendered = renderer.render(prepared.spec, lease.step)
             work = partial(_deliver, lease, prepared, rendered, renderer.provenance, started, time.perf_counter())
     finally:
         if work is None:
@@ -88,27 +90,36 @@ def _deliver(
             whole=(now - started) * 1000, each=max(ended - started, now - begun) * 1000, steps=rendered.step_ms,
             size=rendered.image.size)
         workers.idle(job.worker, job=job.pk, timing=pace if finished else None)
-    log.info("render.done", job=str(job.pk), finished=finished, ms=round((now - started) * 1000))
+    with _logged(job):
+        log.info("render.done", finished=finished, ms=round((now - started) * 1000))
+
+
+def _logged(job: RenderJob) -> AbstractContextManager[None]:
+    """What is logged meanwhile names the job, its attempt and the request it comes from, whichever thread this is."""
+    return tracing.job(request_id=job.batch.request_id, job=str(job.pk), attempt=job.attempts)
 
 
 @contextmanager
 def _recorded(job: RenderJob) -> Iterator[None]:
     """Record what ends a render too early; expected ends stay inside."""
-    try:
-        yield
-    except RenderCancelled:
-        log.info("render.stopped", job=str(job.pk), frame=job.frame)
-    except HandedBack:
-        delivery.hand_back(job)
-        log.info("render.handed_back", job=str(job.pk), frame=job.frame)
-    except StudioError as error:
-        delivery.fail(job, {"code": error.code, "message": error.message, "params": error.params})
-        log.warning("render.failed", job=str(job.pk), reason=str(error))
-    except (InterfaceError, OperationalError):
-        raise  # the database is away: the lease runs out, and the job is taken up again
-    except Exception:
-        delivery.fail(job, UNEXPECTED)
-        raise
+    with _logged(job):
+        try:
+            yield
+        except RenderCancelled:
+            log.info("render.stopped", frame=job.frame)
+        except HandedBack:
+            delivery.hand_back(job)
+            log.info("render.handed_back", frame=job.frame)
+        except StudioError as error:
+            delivery.fail(job, {"code": error.code, "message": error.message, "params": error.params})
+            log.warning("render.failed", reason=str(error))
+        except (InterfaceError, OperationalError):
+            raise  # the database is away: the lease runs out, and the job is taken up again
+        except Exception as error:
+            delivery.fail(job, UNEXPECTED)
+            # Celery logs the traceback, and knows nothing of the job.
+            log.error("render.failed", reason=f"{type(error).__name__}: {error}")
+            raise
 
 
 class HandedBack(Exception):

@@ -8,12 +8,13 @@ from itertools import count
 from secrets import randbelow
 from uuid import UUID, uuid5
 
+import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Count, F, Q
 from django.utils import timezone
 
-from studio import notify, permissions, queue
+from studio import notify, permissions, queue, tracing
 from studio.domain.errors import Conflict, QueueFull
 from studio.domain.guides import ControlKind, ControlRequest, LoraRequest, StartRequest
 from studio.domain.i18n import gettext_noop as _
@@ -24,6 +25,8 @@ from studio.domain.spec import MAX_SEED, RenderRequest, Target
 from studio.domain.states import JobStatus
 from studio.models import Asset, Campaign, RenderBatch, RenderJob, Share, User, Worker
 from studio.services import activity, dispatch, guides, inputs, quotas
+
+log = structlog.get_logger(__name__)
 
 
 def request_render(
@@ -59,7 +62,8 @@ def request_render(
                 control_kind=request.control.kind if request.control else "",
                 control_scale=request.control.scale if request.control else None,
                 loras=[{"name": lora.name, "weight": lora.weight} for lora in request.loras],
-                again_of=again_of, **inputs.chosen(campaign=campaign, request=request))
+                again_of=again_of, request_id=tracing.current(),
+                **inputs.chosen(campaign=campaign, request=request))
             share = dispatch.join(campaign.team, user)
             _require_room(share, request.pictures)
             jobs = RenderJob.objects.bulk_create(_jobs(batch, request, card, share, priority))
@@ -70,6 +74,7 @@ def request_render(
             transaction.on_commit(lambda: wake(len(jobs)))
     except IntegrityError:
         return _sent_before(user, campaign, request_key)
+    log.info("render.requested", batch=batch.pk, pictures=len(jobs))
     return batch
 
 

@@ -16,7 +16,7 @@ from studio import notify, queue, storage
 from studio.domain.i18n import gettext_noop as _
 from studio.domain.states import JobStatus
 from studio.models import Asset, Chore, RenderJob, Worker
-from studio.services import activity, quotas
+from studio.services import activity, quotas, tallies
 
 log = structlog.get_logger(__name__)
 
@@ -61,10 +61,12 @@ def _take_back_one(job: RenderJob) -> bool:
             error = LOST | {"params": {"attempts": job.attempts}}
             if not ours.move(job.pk, JobStatus.FAILED, finished_at=timezone.now(), error=error):
                 return False
+            tallies.failure(job.worker, "worker_lost")
             quotas.release(job.pk)
             activity.record(verb="render.failed", campaign=job.campaign, frame=job.frame, reason="worker_lost")
             notify.job_changed(job, JobStatus.FAILED)
-    log.warning("upkeep.taken_back", job=str(job.pk), worker=job.worker, attempts=job.attempts)
+    log.warning("upkeep.taken_back", job=str(job.pk), request_id=job.batch.request_id, worker=job.worker,
+                attempts=job.attempts)
     return True
 
 

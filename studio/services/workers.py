@@ -10,7 +10,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from studio.models import Pool, RenderJob, Worker
-from studio.services import paces
+from studio.services import occupancy, paces
 
 
 def starting(name: str, *, host: str = "", pool: str = "") -> None:
@@ -67,21 +67,31 @@ class Timing:
 def idle(name: str, *, job: UUID | None = None, timing: Timing | None = None) -> None:
     """`job` has ended, delivered if it has a `timing`. The worker is free, unless it has taken up another one."""
     worker = Worker.objects.filter(name=name).first()
+    fields = _worked(name)
     if worker and timing:
-        fields: dict[str, object] = {"pictures": F("pictures") + 1, "mean_ms": paces.mean(worker.mean_ms, timing.whole)}
+        fields |= {"pictures": F("pictures") + 1, "mean_ms": paces.mean(worker.mean_ms, timing.whole)}
         if timing.steps:
             step_ms, rest_ms = sum(timing.steps) / len(timing.steps), max(0.0, timing.each - sum(timing.steps))
             fields["step_ms"] = paces.mean(worker.step_ms, step_ms)
             fields["rest_ms"] = paces.mean(worker.rest_ms, rest_ms)
             paces.note(worker, size=timing.size, step_ms=step_ms, rest_ms=rest_ms)
+    if fields:
         Worker.objects.filter(name=name).update(**fields)
     own = Worker.objects.filter(Q(job=job) | Q(job=None), name=name)
     own.update(state=Worker.State.IDLE, job=None, seen_at=timezone.now())
 
 
-def seen(name: str) -> None:
-    """A sign of life."""
-    Worker.objects.filter(name=name).update(seen_at=timezone.now())
+def _worked(name: str) -> dict[str, object]:
+    """What the renderer's time went to since this was last written down."""
+    busy, gap = occupancy.of(name).take()
+    return {"busy_ms": F("busy_ms") + busy, "gap_ms": F("gap_ms") + gap} if busy or gap else {}
+
+
+def seen(name: str, *, gpu_memory: tuple[int, int] | None = None) -> None:
+    """A sign of life. `gpu_memory`: bytes used, and of how many; None without a GPU."""
+    used, total = gpu_memory or (None, None)
+    Worker.objects.filter(name=name).update(
+        seen_at=timezone.now(), gpu_memory_used=used, gpu_memory_total=total, **_worked(name))
 
 
 def stopped(name: str) -> None:

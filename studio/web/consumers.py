@@ -13,9 +13,10 @@ from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.db import Error as DatabaseError
 from django.utils.crypto import constant_time_compare
 
+from studio import tracing
 from studio.domain.events import campaign_topic
 from studio.models import Campaign, User
-from studio.web import hub
+from studio.web import hub, metrics
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +43,8 @@ class CampaignConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         """Accept whoever may see the campaign; close with a code that says why otherwise."""
+        offered = dict(self.scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        tracing.begin(offered)  # all of a socket runs in this task and in those that it starts
         self._tasks: list[asyncio.Task[None]] = []
         self._mailbox = hub.Mailbox()
         self._campaign = int(self.scope["url_route"]["kwargs"]["pk"])
@@ -54,6 +57,7 @@ class CampaignConsumer(AsyncWebsocketConsumer):
         user_topic = f"user.{self.scope['user'].pk}"
         self._access = hub.Mailbox()
         self._topics = [(self._topic, self._mailbox), (user_topic, self._access)]
+        metrics.sockets.inc()
         for topic, mailbox in self._topics:
             await hub.current().join(topic, mailbox)
         self._tasks = [asyncio.create_task(self._send_events()), asyncio.create_task(self._watch_access())]
@@ -62,8 +66,11 @@ class CampaignConsumer(AsyncWebsocketConsumer):
         """Leave the topics."""
         for task in self._tasks:
             task.cancel()
+        if hasattr(self, "_topics"):
+            metrics.sockets.dec()
         for topic, mailbox in getattr(self, "_topics", []):
             await hub.current().leave(topic, mailbox)
+        log.info("socket.closed", campaign=self._campaign, user=self.scope["user"].pk, code=code)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Nothing a browser says here has an effect."""

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import translation
+from django.utils.encoding import escape_uri_path
 
+from studio import tracing
 from studio.domain.errors import StudioError
 from studio.web.texts import error_hint, error_text
 
+log = structlog.get_logger(__name__)
+
 GetResponse = Callable[[HttpRequest], HttpResponse]
+
+#: Longest path in a log line.
+LOGGED_PATH = 300
 
 # Style attributes carry numbers (step, ratio, pin position); style elements and scripts come from files only.
 _CSP = "; ".join((
@@ -44,6 +53,39 @@ def content_security_policy(get_response: GetResponse) -> GetResponse:
         response.headers.setdefault("Content-Security-Policy", policy)
         response.headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
         return response
+
+    return middleware
+
+
+def request_log(get_response: GetResponse) -> GetResponse:
+    """One log line per request. Its id goes with all that is logged and queued meanwhile, and back in a header."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        began = perf_counter()
+        request_id = tracing.begin(request.headers.get("X-Request-ID", ""))
+        response = get_response(request)
+        response.headers["X-Request-ID"] = request_id
+        log.info("request", method=request.method, path=_logged_path(request), status=response.status_code,
+                 ms=round((perf_counter() - began) * 1000, 1))
+        return response
+
+    return middleware
+
+
+def _logged_path(request: HttpRequest) -> str:
+    """The path in plain ASCII and without what opens doors: whoever reads the log must not reset a password."""
+    path = request.path
+    if request.resolver_match and (key := request.resolver_match.kwargs.get("key")):
+        path = path.replace(key, "...")
+    return escape_uri_path(path)[:LOGGED_PATH]
+
+
+def person_in_log(get_response: GetResponse) -> GetResponse:
+    """Who asks stands in the request's log lines, as a number; None is nobody. Reads the session."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        tracing.bind(user=request.user.pk)
+        return get_response(request)
 
     return middleware
 

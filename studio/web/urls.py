@@ -49,4 +49,5 @@ urlpatterns = [
     path("me/hotkeys/", me.hotkeys, name="me-hotkeys"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
 ]

@@ -24,7 +24,7 @@ from studio import queue
 from studio.domain.errors import ModelUnusable
 from studio.domain.spec import Engine, Renderer
 from studio.models import RenderJob
-from studio.services import models, rendering, upkeep, workers
+from studio.services import models, occupancy, rendering, upkeep, workers
 from studio.services.models import Chosen
 from studio.worker.finisher import Finisher
 
@@ -36,6 +36,8 @@ BEAT_SECONDS = min(5.0, settings.LEASE_SECONDS / 4)
 _renderer: Renderer | None = None
 #: What `_renderer` was loaded for.
 _loaded: Chosen | None = None
+#: Bytes of the GPU's memory that were used after the last picture, and of how many.
+_gpu_memory: tuple[int, int] | None = None
 _stop = threading.Event()
 
 
@@ -62,10 +64,25 @@ def render_all() -> None:
     """
     with Finisher() as finisher:
         while celery_state.should_stop is None and _follow() and (
-                models.run_checks() or rendering.run_next(_ready(), settings.WORKER_NAME, finisher.later)):
-            pass
+                _checked() or rendering.run_next(_ready(), settings.WORKER_NAME, finisher.later)):
+            _look_at_memory()
     if celery_state.should_stop is not None and RenderJob.objects.waiting().exists():
         queue.wake()  # what this process leaves, another may take at once
+
+
+def _checked() -> bool:
+    """Whether a check that somebody asked for was made; the time it took is no gap between pictures."""
+    made = models.run_checks() > 0
+    if made:
+        occupancy.of(settings.WORKER_NAME).rest()
+    return made
+
+
+def _look_at_memory() -> None:
+    """In the render's thread: from another one it could come between the capture of a CUDA graph."""
+    global _gpu_memory
+    ask = getattr(_renderer, "gpu_memory", None)  # an engine need not know
+    _gpu_memory = ask() if ask else None
 
 
 def _ready() -> Renderer:
@@ -81,6 +98,7 @@ def _follow() -> bool:
         return True
     log.info("worker.model_changes", entry=choice.entry, checksum=choice.sha256[:12], precision=choice.precision)
     workers.loading(settings.WORKER_NAME)
+    occupancy.of(settings.WORKER_NAME).rest()
     _renderer = _loaded = None
     gc.collect()  # two models at once may not fit
     try:
@@ -97,6 +115,7 @@ def _follow() -> bool:
 def _report() -> None:
     """The model is loaded: say which."""
     found = _ready().provenance
+    _look_at_memory()
     workers.ready(settings.WORKER_NAME, device=found["device"], model_name=found["model"],
                   model_sha256=found.get("checksum", ""), provenance=found)
 
@@ -105,7 +124,7 @@ def heartbeat() -> None:
     """Report and keep the running job's lease, also through a step that takes longer than the lease."""
     while not _stop.wait(BEAT_SECONDS):
         try:
-            workers.seen(settings.WORKER_NAME)
+            workers.seen(settings.WORKER_NAME, gpu_memory=_gpu_memory)
             rendering.renew_held()
         except Exception:  # a database that is away for a moment must not end the heartbeat
             log.exception("worker.heartbeat_failed")
@@ -116,6 +135,11 @@ def heartbeat() -> None:
 def renders(worker: Any) -> bool:
     """Whether a Celery worker consumes the render queue."""
     return "render" in worker.app.amqp.queues.consume_from
+
+
+@signals.setup_logging.connect
+def keep_logs(**kwargs: object) -> None:
+    """Logs stay as the settings made them: without a receiver Celery would drop what is below its own --loglevel."""
 
 
 @signals.celeryd_after_setup.connect

@@ -28,6 +28,7 @@ from studio.models import (
     RenderJob,
     Review,
     Share,
+    Tally,
     Team,
     User,
     Worker,
@@ -97,6 +98,7 @@ BREAKS: dict[str, Callable[[Cast], Any]] = {
     "pool_priority_is_known": lambda c: Pool.objects.create(name="x", priority=3),
     "pace_one_per_worker_model_and_size": lambda c: [Pace.objects.create(
         worker=held, width=64, height=64, step_ms=1, rest_ms=1) for held in [worker()] * 2],
+    "tally_counted_in_one_row": lambda c: [Tally.objects.create(worker="a", kind="picture") for _ in range(2)],
     "worker_state_is_known": lambda c: _change(worker(), state="tired"),
     "model_name_is_plain": lambda c: _change(model_entry(), name="Not Plain"),
     "model_kind_is_known": lambda c: _change(model_entry(), kind="vae", family="", layout="files"),

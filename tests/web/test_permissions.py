@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -24,7 +24,9 @@ from studio.models import (
     Team,
     User,
 )
+from studio.web.probes import Answer, Probe
 from studio.web.urls import urlpatterns
+from studio.web.views import health
 from tests.conftest import SignIn
 from tests.factories import balance
 from tests.web.world import World, composer, upload
@@ -118,10 +120,20 @@ ROWS = [
     Row("me-hotkeys", "post", SIGNED_IN_ELSEWHERE, data=lambda w: {"hotkeys": "on"}),
     Row("healthz", "get", EVERYBODY),
     Row("readyz", "get", EVERYBODY),
+    Row("metrics", "get", EVERYBODY),  # from this machine: tests/web/test_metrics.py
 ]
 #: Those that read the form before they ask who it is.
 ANY_METHOD = {"healthz", "readyz"}
-OPEN_TO_NOBODY = {"me-language", "healthz", "readyz"}
+OPEN_TO_NOBODY = {"me-language", "healthz", "readyz", "metrics"}
+
+
+@pytest.fixture(autouse=True)
+def _ask_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The world is not committed: only this thread sees it."""
+    def ask(probes: Iterable[Probe], *, seconds: float) -> Answer:
+        return {name: yes for probe in probes for name, yes in probe._ask().items()}
+
+    monkeypatch.setattr(health, "answers", ask)
 
 
 def _names() -> set[str]:

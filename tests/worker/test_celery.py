@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from studio import checkpoint, storage
+from studio import checkpoint, storage, tracing
 from studio.models import Asset, Campaign, RenderBatch, RenderJob, Worker
 from studio.services import quotas, renders, upkeep
 from tests.conftest import Cast
@@ -45,9 +45,12 @@ def test_killed_workers_lose_nothing(
     cast: Cast, render_worker: RenderWorker, real_queue: None, settings: Any,
 ) -> None:
     """One worker's life after the other; starting one costs seconds, so they share a test."""
-    # A picture goes all the way, woken through Redis.
+    # A picture goes all the way, woken through Redis; the request's id finds it in the worker's log.
+    request_id = tracing.begin("found-by-this")
     first = ask(cast, settings).jobs.get()
     until(lambda: state(first) == "done", 60)
+    until(lambda: [line for line in render_worker.log.read_text().splitlines() if "render.done" in line
+                   and f"request_id={request_id}" in line and f"job={first.pk}" in line], 10)
     made = Asset.objects.get(job=first)
     assert made.recipe["checksum"] and made.recipe["worker"] == "worker-t" and len(made.recipe["timings"]["steps"]) == 8
     storage.open_file(made.file_key).close()

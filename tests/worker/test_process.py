@@ -40,7 +40,7 @@ def test_the_upkeep_worker_loads_no_model(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_heartbeat_survives_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     stop, seen = threading.Event(), []
 
-    def look(name: str) -> None:
+    def look(name: str, gpu_memory: object) -> None:
         seen.append(name)
         if len(seen) == 1:
             raise OperationalError("away")
