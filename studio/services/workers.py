@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import F, Q
 from django.utils import timezone
 
+from studio import notify
 from studio.models import RenderJob, Worker
 from studio.services import paces
 
@@ -18,6 +19,7 @@ def starting(name: str) -> None:
     now = timezone.now()
     Worker.objects.update_or_create(name=name, defaults={
         "state": Worker.State.STARTING, "started_at": now, "seen_at": now, "job": None})
+    notify.worker_changed(name)
 
 
 def ready(
@@ -27,6 +29,7 @@ def ready(
     Worker.objects.filter(name=name).update(
         state=Worker.State.IDLE, device=device[:120], model_name=model_name[:120], model_sha256=model_sha256[:64],
         provenance=provenance or {}, seen_at=timezone.now())
+    notify.worker_changed(name)
 
 
 def provenance() -> dict[str, str]:
@@ -40,11 +43,13 @@ def loading(name: str) -> None:
     """The process goes on with another model, and can't render until that is loaded."""
     Worker.objects.filter(name=name).update(
         state=Worker.State.STARTING, job=None, model_sha256="", seen_at=timezone.now())
+    notify.worker_changed(name)
 
 
 def busy(job: RenderJob) -> None:
     """The worker took `job` up."""
     Worker.objects.filter(name=job.worker).update(state=Worker.State.BUSY, job=job, seen_at=timezone.now())
+    notify.worker_changed(job.worker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +79,21 @@ def idle(name: str, *, job: UUID | None = None, timing: Timing | None = None) ->
         Worker.objects.filter(name=name).update(**fields)
     own = Worker.objects.filter(Q(job=job) | Q(job=None), name=name)
     own.update(state=Worker.State.IDLE, job=None, seen_at=timezone.now())
+    notify.worker_changed(name)
 
 
-def seen(name: str) -> None:
-    """A sign of life."""
-    Worker.objects.filter(name=name).update(seen_at=timezone.now())
+def seen(name: str) -> bool:
+    """A sign of life. False: an admin has forgotten the worker while it was silent; it is listed anew."""
+    now = timezone.now()
+    known = Worker.objects.filter(name=name).update(seen_at=now) == 1
+    if not known:
+        Worker.objects.get_or_create(
+            name=name, defaults={"state": Worker.State.IDLE, "started_at": now, "seen_at": now})
+    notify.worker_seen(name)
+    return known
 
 
 def stopped(name: str) -> None:
     """The process ends on purpose."""
     Worker.objects.filter(name=name).update(state=Worker.State.STOPPED, job=None, seen_at=timezone.now())
+    notify.worker_changed(name)
