@@ -17,7 +17,15 @@ from channels.layers import get_channel_layer
 from django.db import transaction
 from redis.exceptions import RedisError
 
-from studio.domain.events import AssetEvent, BatchEvent, Event, JobEvent, campaign_topic
+from studio.domain.events import (
+    WORKERS_TOPIC,
+    AssetEvent,
+    BatchEvent,
+    Event,
+    JobEvent,
+    WorkerEvent,
+    campaign_topic,
+)
 from studio.models import Asset, RenderJob
 
 log = structlog.get_logger(__name__)
@@ -88,6 +96,7 @@ def batch_created(campaign_id: int, batch_id: int) -> None:
     """After commit: a new batch stands in the campaign."""
     event = BatchEvent(type="batch.created", batch=batch_id)
     transaction.on_commit(lambda: publish(campaign_topic(campaign_id), event))
+    transaction.on_commit(lambda: publish(WORKERS_TOPIC, BatchEvent(type="queue.moved")))
 
 
 def queue_moved(campaign_ids: set[int]) -> None:
@@ -97,6 +106,7 @@ def queue_moved(campaign_ids: set[int]) -> None:
     def send() -> None:
         for campaign_id in campaign_ids:
             publish(campaign_topic(campaign_id), event)
+        publish(WORKERS_TOPIC, event)
 
     transaction.on_commit(send)
 
@@ -105,6 +115,28 @@ def asset_changed(asset: Asset, status: str) -> None:
     """After commit: an asset's state, pick or review changed."""
     event = AssetEvent(type="asset.changed", asset=asset.pk, status=status)
     transaction.on_commit(lambda: publish(campaign_topic(asset.campaign_id), event))
+
+
+def worker_changed(name: str) -> None:
+    """After commit: the worker's state, job or place changed."""
+    event = WorkerEvent(type="worker.changed", worker=name)
+    transaction.on_commit(lambda: publish(WORKERS_TOPIC, event))
+
+
+def worker_seen(name: str) -> None:
+    """The worker said that it lives."""
+    publish(WORKERS_TOPIC, WorkerEvent(type="worker.seen", worker=name))
+
+
+def worker_step(name: str, step: int, steps: int) -> None:
+    """The worker's render is at this step."""
+    publish(WORKERS_TOPIC, WorkerEvent(type="worker.step", worker=name, step=step, steps=steps))
+
+
+def pools_changed() -> None:
+    """After commit: the pools, or what is bound to them, changed."""
+    event = WorkerEvent(type="pools.changed")
+    transaction.on_commit(lambda: publish(WORKERS_TOPIC, event))
 
 
 def access_changed(user_id: int) -> None:

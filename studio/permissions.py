@@ -37,7 +37,11 @@ GRANTS: dict[str, frozenset[Role]] = {
 
 MAKERS_REASON = _("Viewers can look, but not change anything. Ask an admin of the team for the marketer role.")
 ADMINS_REASON = _("Only admins of the team can do this.")
-SHARED_REASON = _("All teams render with the same models: only an admin of every team can change them.")
+#: Why not, by verb, for what all teams share.
+SHARED_REASONS = {
+    "model.manage": _("All teams render with the same models: only an admin of every team can change them."),
+    "worker.manage": _("All teams share the workers: only an admin of every team can drain them or set them apart."),
+}
 _REASONS: dict[frozenset[Role], str] = {
     _MAKERS: MAKERS_REASON,
     _REVIEWERS: _("Only reviewers and admins can decide on pictures."),
@@ -94,7 +98,7 @@ def decide_for_all(user: User | AnonymousUser, verb: str) -> Decision:
         return Decision(False, _("Sign in first."))
     if user.is_superuser or set(Team.objects.values_list("pk", flat=True)) <= set(teams_with(user, verb)) != set():
         return ALLOWED
-    return Decision(False, SHARED_REASON)
+    return Decision(False, SHARED_REASONS[verb])
 
 
 def require_for_all(user: User | AnonymousUser, verb: str) -> None:

@@ -25,6 +25,7 @@ from studio.models import (
     Campaign,
     Membership,
     ModelEntry,
+    Pool,
     QuotaAccount,
     QuotaEntry,
     RenderBatch,
@@ -209,6 +210,11 @@ def worker(name: str = "worker-1", **fields: Any) -> Worker:
     now = timezone.now()
     return Worker.objects.create(**({
         "name": name, "state": Worker.State.IDLE, "started_at": now, "seen_at": now} | fields))
+
+
+def pool(name: str = "fast", **fields: Any) -> Pool:
+    """A pool; nothing is bound to it."""
+    return Pool.objects.create(**({"name": name} | fields))
 
 
 def model_entry(name: str = "one", **fields: Any) -> ModelEntry:

@@ -1,4 +1,4 @@
-// A campaign's live connection. Events are hints (studio/domain/events.py); the database is the truth, so after every
+// A page's live connection, to its campaign or to the workers. Events are hints (studio/domain/events.py); the database is the truth, so after every
 // (re)connection the page fetches once, and while the socket is down it fetches every 10 s.
 //   live:open            connected, also again: fetch the state
 //   live:poll            no connection: fetch the state
@@ -21,7 +21,7 @@ export class Live {
   #wanted = false;
   #lost = false;
 
-  /** `path`: "/ws/campaign/<id>/" on this host. */
+  /** `path`: a socket's address on this host, such as "/ws/campaign/<id>/". */
   constructor(path) {
     this.url = `${location.protocol === "https:" ? "wss:" : "ws:"}//${location.host}${path}`;
     document.addEventListener("visibilitychange", () => this.#visibility());
@@ -128,10 +128,11 @@ export class Live {
 
 let current = null;
 
-/** Connect <body data-campaign="12">; at most one connection to a page. */
+/** Connect <body data-campaign="12"> or <body data-socket="/ws/workers/">; at most one connection to a page. */
 export function watch() {
-  const { campaign } = document.body.dataset;
-  if (!campaign || current) return;
-  current = new Live(`/ws/campaign/${campaign}/`);
+  const { campaign, socket } = document.body.dataset;
+  const path = campaign ? `/ws/campaign/${campaign}/` : socket;
+  if (!path || current) return;
+  current = new Live(path);
   current.start();
 }

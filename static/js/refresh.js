@@ -2,6 +2,7 @@
 // in, so that focus, scroll, ticked boxes and typed text stay. Elements marked data-own belong to the page: their
 // state is never overwritten.
 const WAIT = 350; // ms in which further events join the same request
+const EVENTS = ["asset.changed", "job.changed"];
 
 const own = (node) => node instanceof Element && node.matches("[data-own]");
 
@@ -13,9 +14,9 @@ const callbacks = {
 
 /**
  * Keep `part` (an element with an id) current. `address()` gives what to fetch for the page's state now;
- * `after()` runs after every change. Returns { load(url), refresh() }.
+ * `after()` runs after every change; `events` are those that may change it. Returns { load(url), refresh() }.
  */
-export function keep(part, { address, after, relevant = () => true }) {
+export function keep(part, { address, after, relevant = () => true, events = EVENTS, wait = WAIT }) {
   let timer = 0;
   let running = null;
   let again = false;
@@ -72,11 +73,11 @@ export function keep(part, { address, after, relevant = () => true }) {
     timer ||= setTimeout(() => {
       timer = 0;
       now();
-    }, WAIT);
+    }, wait);
   }
 
-  for (const name of ["live:open", "live:poll", "live:asset.changed", "live:job.changed"]) {
-    document.addEventListener(name, (event) => relevant(event) && refresh());
+  for (const name of ["open", "poll", ...events]) {
+    document.addEventListener(`live:${name}`, (event) => relevant(event) && refresh());
   }
   return { load, refresh };
 }

@@ -34,13 +34,28 @@ class AssetEvent(TypedDict):
     status: str
 
 
+class WorkerEvent(TypedDict):
+    """A worker changed its state or job, said that it lives, or finished a step; or the pools of workers changed.
+
+    It names no job: whoever administers one team hears of the renders of all.
+    """
+
+    type: Literal["worker.changed", "worker.seen", "worker.step", "pools.changed"]
+    worker: NotRequired[str]
+    step: NotRequired[int]
+    steps: NotRequired[int]
+
+
 class AccessEvent(TypedDict):
     """Somebody's access may have changed: sockets check again."""
 
     type: Literal["access.changed"]
 
 
-Event = JobEvent | BatchEvent | AssetEvent | AccessEvent
+Event = JobEvent | BatchEvent | AssetEvent | WorkerEvent | AccessEvent
+
+#: The topic that the workers page listens to.
+WORKERS_TOPIC = "workers"
 
 
 def campaign_topic(campaign_id: int) -> str:

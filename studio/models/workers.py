@@ -30,8 +30,8 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
         return self.ready().filter(draining=False)
 
     def free(self) -> Self:
-        """Taking work, and not rendering."""
-        return self.taking().exclude(state=Worker.State.BUSY, job__status=JobStatus.RUNNING)
+        """Ready, and not rendering; one that is being drained hears hints, too."""
+        return self.ready().exclude(state=Worker.State.BUSY, job__status=JobStatus.RUNNING)
 
 
 class Worker(models.Model):

@@ -58,7 +58,7 @@ def claim_next(worker: str) -> RenderJob | None:
         Team.objects.filter(pk=job.team_id).update(virtual_time=F("virtual_time") + job.cost)
         Share.objects.filter(pk=job.share_id).update(virtual_time=F("virtual_time") + job.cost)
         notify.job_changed(job, JobStatus.RUNNING)
-    notify.queue_moved(_waiting_campaigns())
+    notify.queue_moved(waiting_campaigns())
     return job
 
 
@@ -90,7 +90,7 @@ def _may_run(share: Share) -> bool:
     return (not team_cap or running["team"] < team_cap) and (not person_cap or running["person"] < person_cap)
 
 
-def _waiting_campaigns() -> set[int]:
+def waiting_campaigns() -> set[int]:
     """Campaigns whose pages show a place in the queue that has just moved up."""
     queued = RenderJob.objects.filter(status=JobStatus.QUEUED)
     return set(queued.order_by().values_list("campaign_id", flat=True).distinct()[:MOVED_CAMPAIGNS])

@@ -136,12 +136,17 @@ def end_within(seconds: float) -> None:
     _ends_at = time.monotonic() + seconds
 
 
+#: At least so many seconds lie between two steps of a worker that the workers page hears of.
+STEP_SECONDS = 0.5
+
+
 class Lease:
     """A running job's hold on its row: renewed by every step and by the worker's heartbeat."""
 
     def __init__(self, job: RenderJob) -> None:
         assert job.lease_token is not None
         self.job, self._token = job, job.lease_token
+        self._told = float("-inf")  # when the workers page last heard of a step, by time.monotonic()
 
     def renew(self, **fields: object) -> bool:
         """Put the end of the lease off. False: the job is no longer ours."""
@@ -155,6 +160,9 @@ class Lease:
         if _ends_at is not None and time.monotonic() >= _ends_at and step.index < step.total:
             raise HandedBack
         notify.job_step(self.job, step.index, step.preview)
+        if (now := time.monotonic()) - self._told >= STEP_SECONDS:
+            self._told = now
+            notify.worker_step(self.job.worker, step.index, step.total)
 
 
 #: The leases this process holds: of the job it renders, and of those whose pictures are being stored.

@@ -89,10 +89,10 @@ def _sent_before(user: User, campaign: Campaign, request_key: UUID) -> RenderBat
 
 
 def wake(jobs: int) -> None:
-    """Hint that `jobs` more wait. Where workers are set apart, any of them may be meant: then all get one."""
-    workers = Worker.objects.taking()
+    """Hint that `jobs` more wait. Where a hint may reach a worker that must not take them, all workers get one."""
+    workers = Worker.objects.ready()
     ready = workers.count()
-    queue.wake(max(1, ready if workers.exclude(pool=None).exists() else min(jobs, ready)))
+    queue.wake(max(1, ready if workers.exclude(pool=None, draining=False).exists() else min(jobs, ready)))
 
 
 def _require_room(share: Share, pictures: int) -> None:

@@ -78,8 +78,9 @@ def wake_stale() -> int:
     """
     waiting = RenderJob.objects.waiting().filter(created_at__lt=timezone.now() - STALE).count()
     free = Worker.objects.free()
-    # Where workers are set apart, a hint may reach one that must not take the job: then all free ones get one.
-    hints = (free.count() if free.exclude(pool=None).exists() else min(waiting, free.count())) if waiting else 0
+    # Where a hint may reach one that must not take the job, being drained or set apart, all free ones get one.
+    astray = free.exclude(pool=None, draining=False).exists()
+    hints = (free.count() if astray else min(waiting, free.count())) if waiting and free.taking().exists() else 0
     if hints:
         queue.wake(hints)
     return waiting

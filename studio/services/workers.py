@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import F, Q
 from django.utils import timezone
 
+from studio import notify
 from studio.models import Pool, RenderJob, Worker
 from studio.services import occupancy, paces
 
@@ -21,6 +22,7 @@ def starting(name: str, *, host: str = "", pool: str = "") -> None:
     if pool:
         fields["pool"], _made = Pool.objects.get_or_create(name=pool)
     Worker.objects.update_or_create(name=name, defaults=fields)
+    notify.worker_changed(name)
 
 
 def ready(
@@ -30,6 +32,7 @@ def ready(
     Worker.objects.filter(name=name).update(
         state=Worker.State.IDLE, device=device[:120], model_name=model_name[:120], model_sha256=model_sha256[:64],
         provenance=provenance or {}, seen_at=timezone.now())
+    notify.worker_changed(name)
 
 
 def provenance() -> dict[str, str]:
@@ -43,11 +46,13 @@ def loading(name: str) -> None:
     """The process goes on with another model, and can't render until that is loaded."""
     Worker.objects.filter(name=name).update(
         state=Worker.State.STARTING, job=None, model_sha256="", seen_at=timezone.now())
+    notify.worker_changed(name)
 
 
 def busy(job: RenderJob) -> None:
     """The worker took `job` up."""
     Worker.objects.filter(name=job.worker).update(state=Worker.State.BUSY, job=job, seen_at=timezone.now())
+    notify.worker_changed(job.worker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,7 @@ def idle(name: str, *, job: UUID | None = None, timing: Timing | None = None) ->
         Worker.objects.filter(name=name).update(**fields)
     own = Worker.objects.filter(Q(job=job) | Q(job=None), name=name)
     own.update(state=Worker.State.IDLE, job=None, seen_at=timezone.now())
+    notify.worker_changed(name)
 
 
 def _worked(name: str) -> dict[str, object]:
@@ -87,13 +93,22 @@ def _worked(name: str) -> dict[str, object]:
     return {"busy_ms": F("busy_ms") + busy, "gap_ms": F("gap_ms") + gap} if busy or gap else {}
 
 
-def seen(name: str, *, gpu_memory: tuple[int, int] | None = None) -> None:
-    """A sign of life. `gpu_memory`: bytes used, and of how many; None without a GPU."""
-    used, total = gpu_memory or (None, None)
-    Worker.objects.filter(name=name).update(
-        seen_at=timezone.now(), gpu_memory_used=used, gpu_memory_total=total, **_worked(name))
+def seen(name: str, *, gpu_memory: tuple[int, int] | None = None) -> bool:
+    """A sign of life. `gpu_memory`: bytes used, and of how many; None without a GPU.
+
+    False: an admin has forgotten the worker while it was silent; it is listed anew.
+    """
+    now, (used, total) = timezone.now(), gpu_memory or (None, None)
+    known = Worker.objects.filter(name=name).update(
+        seen_at=now, gpu_memory_used=used, gpu_memory_total=total, **_worked(name)) == 1
+    if not known:
+        Worker.objects.get_or_create(
+            name=name, defaults={"state": Worker.State.IDLE, "started_at": now, "seen_at": now})
+    notify.worker_seen(name)
+    return known
 
 
 def stopped(name: str) -> None:
     """The process ends on purpose."""
     Worker.objects.filter(name=name).update(state=Worker.State.STOPPED, job=None, seen_at=timezone.now())
+    notify.worker_changed(name)

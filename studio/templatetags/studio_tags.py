@@ -187,7 +187,7 @@ SCRIPT_TEXTS: dict[str, Promise] = {
     "offline": _("You are offline. The page updates itself when the connection is back."),
     "reconnecting": _("Live updates are interrupted. Reconnecting; nothing is lost."),
     "reconnected": _("Connected again. The page is up to date."),
-    "access_ended": _("Your access to this campaign has ended. What you see may be out of date."),
+    "access_ended": _("Your access to this page has ended. What you see may be out of date."),
     "sign_in_again": _("You have been signed out. Sign in again to go on; the page stays as it is."),
     "sign_in": _("Sign in"),
     "show_password": _("Show"),

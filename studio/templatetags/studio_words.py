@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from django import template
 from django.utils import timezone
@@ -66,6 +66,25 @@ def ago(since: datetime) -> str:
     if seconds < 60:
         return gettext("just now")
     return day(since) if seconds >= 7 * 86400 else gettext("%(span)s ago") % {"span": span(since)}
+
+
+@register.filter
+def pulse(seconds: float) -> str:
+    """How long ago a worker was heard of: "3 s ago", then as `ago`."""
+    if seconds < 60:
+        return gettext("%(n)s s ago") % {"n": int(seconds)}
+    return ago(timezone.now() - timedelta(seconds=seconds))
+
+
+@register.filter
+def worktime(milliseconds: float) -> str:
+    """A sum of work, no more exact than it is: "12 s", "25 min", "31 h"."""
+    seconds = milliseconds / 1000
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return gettext("%(minutes)d min") % {"minutes": round(seconds / 60)}
+    return gettext("%(hours)d h") % {"hours": round(seconds / 3600)}
 
 
 @register.filter

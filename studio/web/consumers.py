@@ -13,14 +13,14 @@ from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.db import Error as DatabaseError
 from django.utils.crypto import constant_time_compare
 
-from studio import tracing
-from studio.domain.events import campaign_topic
+from studio import permissions, tracing
+from studio.domain.events import WORKERS_TOPIC, campaign_topic
 from studio.models import Campaign, User
 from studio.web import hub, metrics
 
 log = structlog.get_logger(__name__)
 
-SIGN_IN, NOT_FOUND = 4401, 4404
+SIGN_IN, FORBIDDEN, NOT_FOUND = 4401, 4403, 4404
 #: Seconds between two looks at the session: signing out elsewhere, a removed member, an expired session.
 CHECK_SECONDS = 30
 
@@ -35,20 +35,27 @@ class Nowhere(AsyncWebsocketConsumer):
         await self.close(code=NOT_FOUND)
 
 
-class CampaignConsumer(AsyncWebsocketConsumer):
-    """Events of one campaign. Whatever the browser sends is ignored."""
+class TopicConsumer(AsyncWebsocketConsumer):
+    """Events of one topic. Whatever the browser sends is ignored."""
 
     # The hub subscribes for all sockets: this one holds no channel of its own.
     channel_layer_alias = "none"
 
+    def topic(self) -> str:
+        """What is listened to."""
+        raise NotImplementedError
+
+    def refusal(self) -> int:
+        """0 when the person may listen now; else the close code. Asks the database."""
+        raise NotImplementedError
+
     async def connect(self) -> None:
-        """Accept whoever may see the campaign; close with a code that says why otherwise."""
+        """Accept whoever may listen to the topic; close with a code that says why otherwise."""
         offered = dict(self.scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
         tracing.begin(offered)  # all of a socket runs in this task and in those that it starts
         self._tasks: list[asyncio.Task[None]] = []
         self._mailbox = hub.Mailbox()
-        self._campaign = int(self.scope["url_route"]["kwargs"]["pk"])
-        self._topic = campaign_topic(self._campaign)
+        self._topic = self.topic()
         await self.accept()  # a code reaches the browser only over an open socket
         refusal = await self._refusal()
         if refusal:
@@ -70,7 +77,7 @@ class CampaignConsumer(AsyncWebsocketConsumer):
             metrics.sockets.dec()
         for topic, mailbox in getattr(self, "_topics", []):
             await hub.current().leave(topic, mailbox)
-        log.info("socket.closed", campaign=self._campaign, user=self.scope["user"].pk, code=code)
+        log.info("socket.closed", topic=self._topic, user=self.scope["user"].pk, code=code)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Nothing a browser says here has an effect."""
@@ -98,8 +105,39 @@ class CampaignConsumer(AsyncWebsocketConsumer):
 
     async def _refusal(self) -> int:
         """0 when the person may listen now; else the close code."""
-        code: int = await database_sync_to_async(_refusal)(self.scope, self._campaign)
+        code: int = await database_sync_to_async(self.refusal)()
         return code
+
+
+class CampaignConsumer(TopicConsumer):
+    """Events of one campaign, for those who see it."""
+
+    def topic(self) -> str:
+        """The campaign of the address."""
+        return campaign_topic(self._campaign)
+
+    def refusal(self) -> int:
+        """Whether it is visible."""
+        return _refusal(self.scope, self._campaign)
+
+    @property
+    def _campaign(self) -> int:
+        return int(self.scope["url_route"]["kwargs"]["pk"])
+
+
+class WorkersConsumer(TopicConsumer):
+    """Events of the workers, for those who may open their page."""
+
+    def topic(self) -> str:
+        """All workers."""
+        return WORKERS_TOPIC
+
+    def refusal(self) -> int:
+        """Whether the person administers a team."""
+        user = _session_user(self.scope)
+        if user is None:
+            return SIGN_IN
+        return 0 if permissions.teams_with(user, "usage.view") else FORBIDDEN
 
 
 def _refusal(scope: Any, campaign: int) -> int:

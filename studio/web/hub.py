@@ -37,7 +37,7 @@ AGAIN = 1.0
 
 
 class Mailbox:
-    """What waits for one socket: the newest event per job and asset, in order of arrival."""
+    """What waits for one socket: the newest event per job, asset and worker, in order of arrival."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[str, str] = OrderedDict()
@@ -69,7 +69,7 @@ class _Topic:
 def _key(event: Any) -> str:
     """Events with the same key replace each other while they wait. A state never hides behind a step."""
     kind = event["type"]
-    return f"{kind}.{event.get('job') or event.get('asset') or event.get('batch') or ''}"
+    return f"{kind}.{event.get('job') or event.get('asset') or event.get('batch') or event.get('worker') or ''}"
 
 
 class Hub:

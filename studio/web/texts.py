@@ -8,6 +8,7 @@ from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_noop as _
 
 from studio.domain.errors import StudioError
+from studio.domain.priority import PRIORITY_LABELS, Priority
 from studio.domain.roles import ROLE_LABELS, Role
 from studio.models import Activity, RenderJob
 
@@ -24,6 +25,18 @@ ACTIVITY: dict[str, str] = {
     "model.added": _("%(who)s added the model “%(model)s”"),
     "model.activated": _("%(who)s made “%(model)s” the model that all teams render with"),
     "model.removed": _("%(who)s took the model “%(model)s” off the registry"),
+    "worker.drained": _("%(who)s took the worker “%(worker)s” out of service; it gets no new renders"),
+    "worker.resumed": _("%(who)s put the worker “%(worker)s” back into service"),
+    "worker.forgotten": _("%(who)s took the worker “%(worker)s” off the list"),
+    "worker.moved": _("%(who)s moved the worker “%(worker)s” to the pool “%(pool)s”"),
+    "worker.freed": _("%(who)s took the worker “%(worker)s” out of the pool “%(pool)s”"),
+    "pool.added": _("%(who)s set up the worker pool “%(pool)s”"),
+    "pool.renamed": _("%(who)s renamed the worker pool “%(before)s” to “%(pool)s”"),
+    "pool.removed": _("%(who)s removed the worker pool “%(pool)s”"),
+    "pool.class_bound": _("%(who)s bound the renders of the class “%(class)s” to the worker pool “%(pool)s”"),
+    "pool.class_freed": _("%(who)s freed the renders of the class “%(class)s” from the worker pool “%(pool)s”"),
+    "pool.team_bound": _("%(who)s bound the team to the worker pool “%(pool)s”"),
+    "pool.team_freed": _("%(who)s freed the team from the worker pool “%(pool)s”"),
     "member.added": _("%(who)s added %(member)s as %(role)s"),
     "member.removed": _("%(who)s removed %(member)s from the team"),
 }
@@ -67,6 +80,8 @@ def activity_text(line: Activity, campaign_name: str) -> str:
     known = {"who": who, "campaign": campaign_name, **line.data}
     if "role" in line.data:
         known["role"] = gettext(ROLE_LABELS[Role(line.data["role"])])
+    if "priority" in line.data:
+        known["class"] = gettext(PRIORITY_LABELS[Priority(line.data["priority"])])
     if line.verb in COUNTED:
         return str(COUNTED[line.verb] % known)
     text = ACTIVITY.get(line.verb)

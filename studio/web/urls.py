@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from studio.web.views import admin, gallery, health, home, inputs, me, media, models, review, studio
+from studio.web.views import admin, gallery, health, home, inputs, me, media, models, review, studio, workers
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -43,6 +43,14 @@ urlpatterns = [
     path("admin-panel/models/<slug:name>/activate/", models.activate, name="activate-model"),
     path("admin-panel/models/<slug:name>/check/", models.check, name="check-model"),
     path("admin-panel/models/reports/<int:pk>/sheet.png", models.sheet, name="model-sheet"),
+    path("admin-panel/workers/", workers.listing, name="admin-workers"),
+    path("admin-panel/workers/<path:name>/drain/", workers.drain, name="drain-worker"),
+    path("admin-panel/workers/<path:name>/resume/", workers.resume, name="resume-worker"),
+    path("admin-panel/workers/<path:name>/pool/", workers.move, name="move-worker"),
+    path("admin-panel/workers/<path:name>/forget/", workers.forget, name="forget-worker"),
+    path("admin-panel/pools/", workers.add_pool, name="add-pool"),
+    path("admin-panel/pools/<int:pk>/", workers.change_pool, name="change-pool"),
+    path("admin-panel/pools/<int:pk>/remove/", workers.remove_pool, name="remove-pool"),
     path("me/", me.me, name="me"),
     path("me/language/", me.language, name="me-language"),
     path("me/theme/", me.theme, name="me-theme"),

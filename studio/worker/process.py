@@ -124,7 +124,8 @@ def heartbeat() -> None:
     """Report and keep the running job's lease, also through a step that takes longer than the lease."""
     while not _stop.wait(BEAT_SECONDS):
         try:
-            workers.seen(settings.WORKER_NAME, gpu_memory=_gpu_memory)
+            if not workers.seen(settings.WORKER_NAME, gpu_memory=_gpu_memory) and _renderer is not None:
+                _report()
             rendering.renew_held()
         except Exception:  # a database that is away for a moment must not end the heartbeat
             log.exception("worker.heartbeat_failed")

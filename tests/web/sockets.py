@@ -14,7 +14,7 @@ ORIGIN = b"http://127.0.0.1:8000"
 
 
 class BrowserSocket:
-    """One socket on a campaign; messages come out in the order in which they were sent."""
+    """One socket, by default on a campaign; messages come out in the order in which they were sent."""
 
     def __init__(
         self, campaign: int | str, cookie: bytes, *, origin: bytes | None = ORIGIN, path: str = "/ws/campaign/{}/",

@@ -17,12 +17,14 @@ from studio.models import (
     Asset,
     Campaign,
     ModelEntry,
+    Pool,
     RenderBatch,
     RenderInput,
     RenderJob,
     Review,
     Team,
     User,
+    Worker,
 )
 from studio.web.probes import Answer, Probe
 from studio.web.urls import urlpatterns
@@ -55,6 +57,10 @@ def _number(w: World) -> dict[str, Any]:
 
 def _model(w: World) -> dict[str, Any]:
     return {"name": w.report.entry.name}
+
+
+def _worker(w: World) -> dict[str, Any]:
+    return {"name": "worker-1"}
 
 
 def _team(w: World) -> dict[str, Any]:
@@ -114,6 +120,14 @@ ROWS = [
     Row("activate-model", "post", INSTALLATION_FORM, _model),
     Row("check-model", "post", INSTALLATION_FORM, _model),
     Row("model-sheet", "get", ANY_ADMIN, lambda w: {"pk": w.report.pk}),
+    Row("admin-workers", "get", ADMINS, data=_team),
+    Row("drain-worker", "post", INSTALLATION_FORM, _worker),
+    Row("resume-worker", "post", INSTALLATION_FORM, _worker),
+    Row("move-worker", "post", INSTALLATION_FORM, _worker, lambda w: {"pool": w.pool.pk}),
+    Row("forget-worker", "post", INSTALLATION_FORM, lambda w: {"name": "worker-old"}),
+    Row("add-pool", "post", INSTALLATION_FORM, data=lambda w: {"name": "new"}),
+    Row("change-pool", "post", INSTALLATION_FORM, lambda w: {"pk": w.pool.pk}, lambda w: {"name": "quick"}),
+    Row("remove-pool", "post", INSTALLATION_FORM, lambda w: {"pk": w.pool.pk}),
     Row("me", "get", SIGNED_IN),
     Row("me-language", "post", SIGNED_IN_ELSEWHERE, data=lambda w: {"language": "en"}),
     Row("me-theme", "post", SIGNED_IN_ELSEWHERE, data=lambda w: {"theme": "dark"}),
@@ -154,7 +168,9 @@ def _state() -> list[Any]:
     assets = list(Asset.objects.order_by("pk").values_list("pk", "status", "picked"))
     counts = [model.objects.count() for model in (Activity, Campaign, RenderBatch, RenderInput, Review)]
     return [jobs, assets, counts, [balance(team) for team in Team.objects.order_by("pk")],
-            list(Team.objects.order_by("pk").values_list("monthly_pictures")),
+            list(Team.objects.order_by("pk").values_list("monthly_pictures", "pool")),
+            list(Worker.objects.order_by("pk").values_list("pk", "draining", "pool")),
+            list(Pool.objects.order_by("pk").values_list("name", "priority")),
             list(ModelEntry.objects.order_by("pk").values_list("active", "precision", "check_asked_at"))]
 
 

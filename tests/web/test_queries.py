@@ -13,13 +13,13 @@ from studio.domain.roles import Role
 from studio.domain.states import AssetStatus, JobStatus
 from studio.services import activity
 from tests.conftest import SignIn
-from tests.factories import BatchFactory, CampaignFactory, asset, job, member_of, model_entry, worker
+from tests.factories import BatchFactory, CampaignFactory, asset, job, member_of, model_entry, pool, worker
 from tests.web.world import World
 
 #: page -> most queries (session and person are two of them)
 BUDGETS = {
     "home": 30, "studio": 30, "frames": 22, "gallery": 22, "review": 22, "admin-usage": 22, "admin-audit": 16,
-    "admin-models": 16}
+    "admin-models": 16, "admin-workers": 18}
 
 
 def _path(name: str, world: World) -> str:
@@ -48,6 +48,7 @@ def _grow(world: World) -> None:
             asset(cast.campaign, by=batch.requested_by, status=state)
             asset(campaign, by=batch.requested_by, status=state)
         worker(f"more-{n}", job=job(cast.campaign, status=JobStatus.RUNNING), state="busy")
+        pool(f"more-{n}", priority=n if n < 3 else None)
         model_entry(f"more-{n}")
         activity.record(verb="campaign.created", campaign=campaign, actor=batch.requested_by)
 

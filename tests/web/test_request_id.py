@@ -175,7 +175,7 @@ async def test_a_socket_has_an_id(committed: Cast, caplog: pytest.LogCaptureFixt
     assert await opened.connect() and await opened.closed_with() == 4401
     line, = lines(caplog, "socket.closed")
     assert re.fullmatch(r"[0-9a-f]{32}", line["request_id"])
-    assert (line["campaign"], line["user"], line["code"]) == (committed.campaign.pk, None, 4401)
+    assert (line["topic"], line["user"], line["code"]) == (f"campaign.{committed.campaign.pk}", None, 4401)
 
 
 PRODUCTION = """

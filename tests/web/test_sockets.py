@@ -84,7 +84,7 @@ async def test_a_forged_origin_is_refused(cast: Cast, origin: bytes | None) -> N
     assert not hub.current()._topics
 
 
-@pytest.mark.parametrize("path", ["/", "/ws/", "/ws/campaign/abc/", "/ws/campaign/1", "/ws/workers/"])
+@pytest.mark.parametrize("path", ["/", "/ws/", "/ws/campaign/abc/", "/ws/campaign/1", "/ws/workers", "/ws/workers/1/"])
 async def test_a_socket_on_any_other_address_is_refused(cast: Cast, path: str) -> None:
     opened = BrowserSocket(0, await sync_to_async(_cookie)(cast.admin), path=path)
     assert not await opened.connect()

@@ -10,10 +10,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from studio import storage
 from studio.domain.guides import InputRole
 from studio.domain.states import AssetStatus, JobStatus
-from studio.models import Asset, QualityReport, RenderBatch, RenderInput, RenderJob
+from studio.models import Asset, Pool, QualityReport, RenderBatch, RenderInput, RenderJob
 from studio.services import inputs
 from tests.conftest import Cast
-from tests.factories import PNG, WEBP, BatchFactory, ad_format, asset, job, mask, model_entry, picture, worker
+from tests.factories import PNG, WEBP, BatchFactory, ad_format, asset, job, mask, model_entry, picture, pool, worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,13 @@ class World:
     approved: Asset
     begun: RenderInput
     report: QualityReport
+    pool: Pool
 
 
 def make_world(cast: Cast) -> World:
     """Build it; the draft's files are stored."""
     worker()
+    worker("worker-old", state="stopped")
     batch = BatchFactory.create(campaign=cast.campaign)
     queued, failed = (job(cast.campaign, batch=batch, status=s) for s in (JobStatus.QUEUED, JobStatus.FAILED))
     job(cast.campaign, batch=batch, status=JobStatus.RUNNING, step=3)
@@ -43,7 +45,7 @@ def make_world(cast: Cast) -> World:
     return World(
         cast, batch, queued, failed, draft, asset(cast.campaign, status=AssetStatus.IN_REVIEW),
         asset(cast.campaign, status=AssetStatus.APPROVED),
-        inputs.add(user=cast.marketer, campaign=cast.campaign, role=InputRole.IMAGE, data=picture()), _report())
+        inputs.add(user=cast.marketer, campaign=cast.campaign, role=InputRole.IMAGE, data=picture()), _report(), pool())
 
 
 def _report() -> QualityReport:
