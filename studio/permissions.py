@@ -72,6 +72,11 @@ def team_of(subject: Subject) -> int:
     return subject.team_id if isinstance(subject, Campaign | RenderJob) else subject.campaign.team_id
 
 
+def role_in(user: User, team: int) -> Role | None:
+    """The person's role in the team with this id; a superuser is an admin everywhere."""
+    return Role.ADMIN if user.is_superuser else user.roles.get(team)
+
+
 def decide(user: User | AnonymousUser, verb: str, subject: Subject) -> Decision:
     """Decide whether `user` may do `verb` (a key of GRANTS) to `subject`."""
     if not user.is_authenticated:

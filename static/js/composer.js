@@ -15,6 +15,12 @@ function steps() {
   return field ? whole(field.value || (field.validity.badInput ? "" : field.placeholder)) : 0;
 }
 
+/** The class of what is asked for, as studio/domain/priority.py counts them: 0 urgent, 1 normal, 2 in the background. */
+function kind() {
+  const wish = one("input[name=when]:checked")?.value;
+  return { urgent: 0, batch: 2 }[wish] ?? Number(form.dataset.automatic);
+}
+
 /** As Python's estimate(): no more exact than a guess is. */
 function guess(seconds) {
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
@@ -44,9 +50,11 @@ function numbers() {
   over.querySelector("span").textContent = put(over.dataset.over, { needed: pictures, left });
   const [step, workers] = [Number(quota.stepMs), Number(quota.workers)];
   const each = Number(quota.restMs) + steps() * step;
-  const time = guess((Number(quota.waitingMs) + pictures * each) / 1000 / Math.max(1, workers));
+  const ahead = Number(quota.aheadMs.split(",")[kind()]);
+  const time = guess((ahead + pictures * each) / 1000 / Math.max(1, workers));
   const estimate = one("[data-estimate]");
-  estimate.textContent = pictures && step && workers ? put(estimate.dataset.estimate, { time }) : "";
+  const known = pictures && step && workers ? put(estimate.dataset.estimate, { time }) : "";
+  estimate.textContent = pictures && "paused" in quota ? estimate.dataset.paused : known;
 }
 
 /** The closed drawer says what is set in it. */

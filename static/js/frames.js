@@ -10,6 +10,8 @@ const BUSY = 5000; // with work about, other campaigns may move the queue withou
 const IDLE = 30_000;
 const MOST = 100; // tiles in one request; studio/web/views/studio.py takes as many
 const SAY = 2000;
+/** Where the focus goes when the button that had it is there no more. */
+const NEXT = { "campaign-paused": "#campaign-pause button", lane: "#lane .gpus" };
 
 const sheets = document.getElementById("sheets");
 const wanted = new Set();
@@ -95,9 +97,10 @@ function beforeSwap({ detail }) {
     return;
   }
   for (const element of fragment.querySelectorAll("figure.im, [data-lane-job]")) dress(element);
-  if (focused && tile) {
+  const next = tile ? `#${tile.id} :is(a, button)` : NEXT[target.id];
+  if (focused && next) {
     queueMicrotask(() => {
-      if (document.activeElement === document.body) document.getElementById(tile.id)?.querySelector("a, button")?.focus();
+      if (document.activeElement === document.body) document.querySelector(next)?.focus();
     });
   }
 }

@@ -13,4 +13,7 @@ Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
   !(name === "open" && node.matches("details, dialog")) && !(name === "hidden" && node.matches("[data-mask]"));
 Idiomorph.defaults.callbacks.beforeNodeMorphed = (node) => !node.matches?.("[data-keep]"); // what is painted
 
+// A question that has been answered.
+document.body.addEventListener("htmx:afterRequest", ({ detail: { elt } }) => elt.matches("[popover]") && elt.hidePopover());
+
 for (const watch of [frames, batches, composer, inputs, mask, tokens, world]) watch();

@@ -31,14 +31,21 @@ def is_near(deadline: date | None, today: date) -> bool:
     return deadline is not None and deadline - today <= URGENT_WITHIN
 
 
+def why_not_urgent(*, role: Role | None, deadline: date | None, today: date) -> str:
+    """Why somebody of this role can't ask for urgency; empty when they can."""
+    if role in _MAY_HURRY or is_near(deadline, today):
+        return ""
+    return _("Only reviewers and admins can jump the queue, unless the deadline is today or tomorrow.")
+
+
 def priority_for(wanted: Priority | None, *, role: Role | None, deadline: date | None, today: date) -> Priority:
     """The class of a request; without a wish the deadline decides.
 
     Raises Forbidden when somebody wants to be urgent whom neither role nor deadline entitles.
     """
-    near = is_near(deadline, today)
     if wanted is None:
-        return Priority.URGENT if near else Priority.NORMAL
-    if wanted is Priority.URGENT and not near and role not in _MAY_HURRY:
-        raise Forbidden(_("Only reviewers and admins can jump the queue, unless the deadline is today or tomorrow."))
+        return Priority.URGENT if is_near(deadline, today) else Priority.NORMAL
+    refusal = why_not_urgent(role=role, deadline=deadline, today=today) if wanted is Priority.URGENT else ""
+    if refusal:
+        raise Forbidden(refusal)
     return wanted

@@ -111,10 +111,10 @@ class RenderJobQuerySet(models.QuerySet["RenderJob"]):
         """Queued or running."""
         return self.filter(status__in=OPEN_JOBS)
 
-    def queued(self) -> tuple[int, int]:
-        """How many pictures wait, and how many steps they take in all."""
-        found = self.filter(status=JobStatus.QUEUED).aggregate(pictures=Count("pk"), steps=Sum("batch__steps"))
-        return found["pictures"], found["steps"] or 0
+    def queued(self) -> dict[Priority, tuple[int, int]]:
+        """How many pictures of each class wait for a worker, and how many steps they take in all."""
+        rows = self.waiting().order_by().values_list("priority").annotate(Count("pk"), Sum("batch__steps"))
+        return {Priority(priority): (pictures, steps) for priority, pictures, steps in rows}
 
     def waiting(self) -> Self:
         """Queued, in a campaign that is not paused, each person's in their order."""
@@ -163,7 +163,7 @@ class RenderJob(models.Model):
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
     worker = models.CharField(max_length=80, blank=True)
-    error = models.JSONField(null=True)  # {"code", "message", "params"}: translated when shown
+    error = models.JSONField(null=True)  # {"code", "message", "hint", "params"}: translated when shown
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)

@@ -134,22 +134,27 @@ def rejoin(paused: RenderJobQuerySet) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A queued job's place (1-based) in its pool over all teams, and the seconds until it is probably done."""
+    """A queued job's place (1-based) in its pool over all teams, and the seconds until it is probably done.
+
+    None for the seconds: no worker takes renders of that pool now.
+    """
 
     place: int
-    seconds: float
+    seconds: float | None
 
 
 def turns() -> dict[UUID, Turn]:
     """Place and estimate of the waiting jobs, PLACES of each person, in the order in which they will be taken."""
+    own = Window(RowNumber(), partition_by=F("share_id"), order_by=[F(name) for name in OWN_ORDER])
+    rows = list(RenderJob.objects.waiting().annotate(own=own).filter(own__lte=PLACES).order_by("own").values(
+        "pk", "team_id", "share_id", "priority", "created_at", "render_width", "render_height", "batch__steps",
+        "batch__strength", "team__pool", "team__virtual_time", "share__virtual_time"))
+    if not rows:
+        return {}
     owners = {priority: pk for pk, priority in Pool.objects.exclude(priority=None).values_list("pk", "priority")}
     waiting: dict[int | None, list[Waiting]] = defaultdict(list)
     sizes: dict[UUID, tuple[int, int, int]] = {}
-    own = Window(RowNumber(), partition_by=F("share_id"), order_by=[F(name) for name in OWN_ORDER])
-    for row in RenderJob.objects.waiting().annotate(own=own).filter(own__lte=PLACES).order_by("own").values(
-        "pk", "team_id", "share_id", "priority", "created_at", "render_width", "render_height", "batch__steps",
-        "batch__strength", "team__pool", "team__virtual_time", "share__virtual_time",
-    ):
+    for row in rows:
         steps = run_steps(row["batch__steps"], row["batch__strength"])
         size = sizes[row["pk"]] = row["render_width"], row["render_height"], steps
         pool = row["team__pool"] or owners.get(row["priority"])
@@ -174,5 +179,5 @@ def _places(
         own = pace.picture(width, height, steps)
         until += own
         # The queue up to here over all workers, and once more for what is being rendered now.
-        found[job.key] = Turn(place, (until / max(1, len(workers)) + own) / 1000)
+        found[job.key] = Turn(place, (until / len(workers) + own) / 1000 if workers else None)
     return found

@@ -26,7 +26,8 @@ log = structlog.get_logger(__name__)
 
 UNEXPECTED = {
     "code": "unexpected", "params": {},
-    "message": _("The render stopped with an unexpected error; the worker's log has the details.")}
+    "message": _("The render stopped with an unexpected error; the worker's log has the details."),
+    "hint": _("Try another seed. If it fails again, tell the person who runs this server.")}
 
 
 #: Takes what is left to do for a rendered picture: at once, or beside the next render.
@@ -111,7 +112,8 @@ def _recorded(job: RenderJob) -> Iterator[None]:
             delivery.hand_back(job)
             log.info("render.handed_back", frame=job.frame)
         except StudioError as error:
-            delivery.fail(job, {"code": error.code, "message": error.message, "params": error.params})
+            delivery.fail(
+                job, {"code": error.code, "message": error.message, "hint": error.hint, "params": error.params})
             log.warning("render.failed", reason=str(error))
         except (InterfaceError, OperationalError):
             raise  # the database is away: the lease runs out, and the job is taken up again

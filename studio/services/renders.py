@@ -15,12 +15,11 @@ from django.db.models import Count, F, Q
 from django.utils import timezone
 
 from studio import notify, permissions, queue, tracing
-from studio.domain.errors import Conflict, QueueFull
+from studio.domain.errors import Conflict, Forbidden, QueueFull
 from studio.domain.guides import ControlKind, ControlRequest, LoraRequest, StartRequest
 from studio.domain.i18n import gettext_noop as _
 from studio.domain.modelcard import ModelCard
 from studio.domain.priority import Priority, priority_for
-from studio.domain.roles import Role
 from studio.domain.spec import MAX_SEED, RenderRequest, Target
 from studio.domain.states import JobStatus
 from studio.models import Asset, Campaign, RenderBatch, RenderJob, Share, User, Worker
@@ -42,8 +41,8 @@ def request_render(
     used elsewhere), QueueFull or QuotaExceeded; then nothing is queued and nothing charged.
     """
     permissions.require(user, "render.create", campaign)
-    role = Role.ADMIN if user.is_superuser else user.roles.get(campaign.team_id)
-    priority = priority_for(wanted, role=role, deadline=campaign.deadline, today=today)
+    priority = priority_for(wanted, role=permissions.role_in(user, campaign.team_id),
+                            deadline=campaign.deadline, today=today)
     guides.check(request=request, card=card)
     account = quotas.account_for(campaign.team, today)
     try:
@@ -147,13 +146,21 @@ def cancel(*, user: User, jobs: list[RenderJob]) -> int:
             own = [job for job in stopped if job.campaign_id == campaign.pk]
             activity.record(verb="render.cancelled", actor=user, campaign=campaign,
                             batch=own[0].batch.number, pictures=len(own))
-        notify.queue_moved({job.campaign_id for job in stopped})
+        if stopped:
+            notify.queue_moved({job.campaign_id for job in stopped} | dispatch.waiting_campaigns())
     return len(stopped)
 
 
 def cancel_mine(*, user: User) -> int:
-    """Cancel everything of the person's that is still open, in all campaigns. Returns how many."""
-    mine = RenderJob.objects.open().visible_to(user).filter(batch__requested_by=user)
+    """Cancel everything of the person's that is still open, in all campaigns. Returns how many.
+
+    What they asked for in a team where they may not change anything by now is left to the others there.
+    Raises Forbidden when that is so in all their teams.
+    """
+    teams = permissions.teams_with(user, "render.cancel")
+    if not teams:
+        raise Forbidden(permissions.MAKERS_REASON)
+    mine = RenderJob.objects.open().filter(batch__requested_by=user, team__in=teams)
     return cancel(user=user, jobs=list(mine.select_related("batch", "campaign__team")))
 
 

@@ -21,7 +21,7 @@ def pause(*, user: User, campaign: Campaign) -> bool:
         if not Campaign.objects.filter(pk=campaign.pk, paused_at=None).update(paused_at=timezone.now()):
             return False
         activity.record(verb="queue.paused", actor=user, campaign=campaign)
-        notify.queue_moved({campaign.pk})
+        notify.queue_moved({campaign.pk} | dispatch.waiting_campaigns())
     return True
 
 
@@ -35,7 +35,7 @@ def resume(*, user: User, campaign: Campaign) -> bool:
         dispatch.rejoin(waiting)
         Campaign.objects.filter(pk=campaign.pk).update(paused_at=None)
         activity.record(verb="queue.resumed", actor=user, campaign=campaign)
-        notify.queue_moved({campaign.pk})
+        notify.queue_moved({campaign.pk} | dispatch.waiting_campaigns())
         count = waiting.count()
         if count:
             transaction.on_commit(lambda: renders.wake(count))
@@ -43,10 +43,10 @@ def resume(*, user: User, campaign: Campaign) -> bool:
 
 
 def reorder(*, user: User, jobs: list[RenderJob], first: bool) -> int:
-    """Put the person's own waiting `jobs` before all their others, or behind them. Returns how many were moved.
+    """Put the person's own waiting `jobs` before all their others of the same class, or behind them.
 
-    Only the person's own turns change; nobody else waits longer. Raises Forbidden for somebody else's render, and
-    Conflict when none of them waits any more.
+    Returns how many were moved. Only the person's own turns change; nobody else waits longer. Raises Forbidden for
+    somebody else's render, and Conflict when none of them waits any more.
     """
     for job in jobs:
         permissions.require(user, "queue.reorder", job)
@@ -61,5 +61,5 @@ def reorder(*, user: User, jobs: list[RenderJob], first: bool) -> int:
             moved += waiting.filter(pk__in=[job.pk for job in jobs], share=share).update(rank=rank)
         if not moved:
             raise Conflict(_("This is being rendered or finished already: there is nothing left to put in order."))
-        notify.queue_moved({job.campaign_id for job in jobs})
+        notify.queue_moved(dispatch.waiting_campaigns())
     return moved

@@ -29,7 +29,8 @@ SWEPT_AT_ONCE = 500
 
 LOST = {
     "code": "worker_lost", "params": {},
-    "message": _("The worker stopped %(attempts)d times while rendering this picture.")}
+    "message": _("The worker stopped %(attempts)d times while rendering this picture."),
+    "hint": _("It may be too large for the machine: choose a smaller format, or tell the person who runs this server.")}
 
 
 def take_back(*, worker: str = "") -> int:

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from studio.domain.priority import Priority
 from studio.domain.spec import SAMPLER_LABELS
 from studio.models import User
 from studio.templatetags.icons import icon
@@ -159,6 +160,21 @@ def status(value: str, css: str = "", *, label: str = "") -> SafeString:
     look = LOOKS[str(value)]
     classes = " ".join(part for part in ("st", look.css, css) if part)
     return format_html('<span class="{}">{}{}</span>', classes, icon(look.icon), label or look.word)
+
+
+#: By class; the others are nothing to speak of.
+CLASS_LOOKS: dict[Priority, Look] = {
+    Priority.URGENT: Look("warn", "chevrons-up", pgettext_lazy("priority", "Urgent")),
+    Priority.BATCH: Look("later", "chevrons-down", pgettext_lazy("priority", "Background")),
+}
+
+
+@register.simple_tag
+def class_mark(priority: int) -> SafeString | str:
+    """Icon and word of a render that is urgent or in the background; nothing for all the others."""
+    look = CLASS_LOOKS.get(Priority(priority))
+    return format_html(
+        '<span class="st bare class {}">{}{}</span>', look.css, icon(look.icon), look.word) if look else ""
 
 
 @register.simple_tag

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Count, Q
+
 from studio import permissions
+from studio.domain.priority import Priority
 from studio.domain.states import JobStatus
-from studio.models import AdFormat, Campaign, RenderBatch, RenderJob, User, Worker
+from studio.models import Activity, AdFormat, Campaign, RenderBatch, RenderJob, User, Worker
 from studio.services import dispatch, paces
-from studio.web.texts import job_error
+from studio.web.texts import job_error, job_hint
 
 LANE_SHOWN = 8
+#: Place of each queued job, and its wait in words.
+Waits = dict[UUID, tuple[int, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,12 @@ class Sheet:
         return [job for job in self.jobs if job.is_open]
 
     @property
+    def movable(self) -> list[RenderJob]:
+        """Pictures that wait and are the reader's own: they can go before or behind the reader's others."""
+        return [job for job in self.jobs
+                if job.status == JobStatus.QUEUED and job.may_move]  # type: ignore[attr-defined]  # set by decorate
+
+    @property
     def status(self) -> str:
         """One state for the head of the batch."""
         if self.open:
@@ -89,29 +100,29 @@ def _jobs(campaign: Campaign) -> Any:
         "batch__requested_by", "ad_format", "asset", "campaign", "team")
 
 
-def decorate(jobs: list[RenderJob], user: User) -> list[RenderJob]:
-    """Give each job what a tile shows besides the row: `place`, `wait`, `reason`, `took`, `may_cancel`."""
-    waits = waiting_times() if any(job.status == JobStatus.QUEUED for job in jobs) else {}
+def decorate(jobs: list[RenderJob], user: User, waits: Waits) -> list[RenderJob]:
+    """Give each job what a tile shows besides the row, such as its `place`, `wait`, `reason`, and `may_cancel`."""
     for job in jobs:
         place(job, waits)
-        job.reason = job_error(job)  # type: ignore[attr-defined]  # these four are read by _frame.html only
+        job.reason = job_error(job)  # type: ignore[attr-defined]  # these are read by _frame.html only
+        job.hint = job_hint(job)  # type: ignore[attr-defined]
         job.took = None  # type: ignore[attr-defined]
         if job.started_at and job.finished_at:
             job.took = (job.finished_at - job.started_at).total_seconds() * 1000  # type: ignore[attr-defined]
         if job.is_open:
             job.may_cancel = permissions.decide(user, "render.cancel", job)  # type: ignore[attr-defined]
+            job.may_move = permissions.decide(user, "queue.reorder", job)  # type: ignore[attr-defined]
     return jobs
 
 
-def waiting_times() -> dict[UUID, tuple[int, str]]:
-    """Place of each queued job, and its wait in words; empty words while nobody renders."""
-    turns = dispatch.turns()
-    ready = bool(turns) and Worker.objects.taking().exists()
-    return {pk: (turn.place, estimate(turn.seconds) if ready else "") for pk, turn in turns.items()}
+def waiting_times() -> Waits:
+    """Place of each queued job, and its wait in words; empty words while nobody renders for it."""
+    return {pk: (turn.place, estimate(turn.seconds) if turn.seconds is not None else "")
+            for pk, turn in dispatch.turns().items()}
 
 
-def place(job: RenderJob, waits: dict[UUID, tuple[int, str]]) -> None:
-    """Give a job its `place` (None when it does not wait, or waits far back) and its `wait`."""
+def place(job: RenderJob, waits: Waits) -> None:
+    """Give a job its `place` (None when it does not wait, is paused, or waits far back) and its `wait`."""
     job.place, job.wait = waits.get(job.pk, (None, ""))  # type: ignore[attr-defined]  # read by templates only
 
 
@@ -122,9 +133,9 @@ def estimate(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
-def sheets(campaign: Campaign, batches: list[RenderBatch], user: User) -> list[Sheet]:
-    """Batches with their pictures grouped by format, in two queries."""
-    jobs = decorate(list(_jobs(campaign).filter(batch__in=batches).order_by("batch_id", "position")), user)
+def sheets(campaign: Campaign, batches: list[RenderBatch], user: User, waits: Waits) -> list[Sheet]:
+    """Batches with their pictures grouped by format, in one query."""
+    jobs = decorate(list(_jobs(campaign).filter(batch__in=batches).order_by("batch_id", "position")), user, waits)
     found = []
     for batch in batches:
         mine = [job for job in jobs if job.batch_id == batch.pk]
@@ -136,21 +147,49 @@ def sheets(campaign: Campaign, batches: list[RenderBatch], user: User) -> list[S
     return found
 
 
-def lane(user: User) -> dict[str, Any]:
-    """Who renders what now, and what waits, over all teams.
+def lane(user: User, waits: Waits) -> dict[str, Any]:
+    """Who renders what now, and what waits, over all teams; how many renders are the person's own.
 
     A job of a team that is not the person's gets `hidden`: only that it is there may be shown.
     """
     workers = list(Worker.objects.live().select_related(
         "job__batch__requested_by", "job__campaign", "job__ad_format"))
-    waits = waiting_times()
     first = sorted(waits, key=lambda pk: waits[pk][0])[:LANE_SHOWN]
     found = RenderJob.objects.select_related("batch__requested_by", "campaign", "ad_format").in_bulk(first)
     waiting = [found[pk] for pk in first if pk in found]
     for job in [*waiting, *(worker.job for worker in workers if worker.job)]:
         place(job, waits)
+        job.mine = job.batch.requested_by_id == user.pk  # type: ignore[attr-defined]  # read by _lane.html only
+        job.may_move = permissions.decide(user, "queue.reorder", job)  # type: ignore[attr-defined]
         job.hidden = not user.is_superuser and job.team_id not in user.roles  # type: ignore[attr-defined]
-    count, steps = RenderJob.objects.queued() if waits else (0, 0)
+    queued = RenderJob.objects.queued() if waits else {}
+    count = sum(pictures for pictures, _steps in queued.values())
     pace = paces.of(workers)
     return {"workers": workers, "waiting": waiting, "waiting_count": count, "waiting_more": count - len(waiting),
-            "pace": pace, "waiting_ms": pace.ms(pictures=count, steps=steps) if pace else 0}
+            "pace": pace, "ahead_ms": _ahead(queued, pace), "mine": mine(user)}
+
+
+def _ahead(queued: dict[Priority, tuple[int, int]], pace: paces.Pace | None) -> list[int]:
+    """For each class, urgent first: milliseconds of the waiting renders that go before a new one, or with it."""
+    ms = [pace.ms(pictures=queued[kind][0], steps=queued[kind][1]) if pace and kind in queued else 0
+          for kind in Priority]
+    return [round(total) for total in accumulate(ms)]
+
+
+def mine(user: User) -> dict[str, int]:
+    """How many renders of the person's own are `open` and theirs to cancel, how many of them `wait`, and in how many
+    `campaigns` they are.
+    """
+    own = RenderJob.objects.open().filter(
+        batch__requested_by=user, team__in=permissions.teams_with(user, "render.cancel"))
+    return own.aggregate(open=Count("pk"), wait=Count("pk", filter=Q(status=JobStatus.QUEUED)),
+                         campaigns=Count("campaign", distinct=True))
+
+
+def pause(campaign: Campaign) -> dict[str, Any]:
+    """Who paused the campaign (None when that is not known) and how many of its pictures wait; empty if it goes on."""
+    if campaign.paused_at is None:
+        return {}
+    line = Activity.objects.filter(campaign=campaign, verb="queue.paused").select_related("actor").order_by("pk").last()
+    waiting = RenderJob.objects.filter(campaign=campaign, status=JobStatus.QUEUED).count()
+    return {"paused_by": line.actor if line else None, "paused_count": waiting}

@@ -74,6 +74,12 @@ def job_error(job: RenderJob) -> str:
     return translated(job.error["message"], job.error["params"]) if job.error else ""
 
 
+def job_hint(job: RenderJob) -> str:
+    """What to do about a job that failed; may be empty. Rows of earlier versions have none."""
+    hint = job.error.get("hint", "") if job.error else ""
+    return translated(hint, job.error["params"]) if job.error and hint else ""
+
+
 def activity_text(line: Activity, campaign_name: str) -> str:
     """One line of the activity list as a sentence."""
     who = line.actor.name if line.actor else gettext("The studio")

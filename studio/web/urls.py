@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from studio.web.views import admin, gallery, health, home, inputs, me, media, models, review, studio, workers
+from studio.web.views import admin, gallery, health, home, inputs, me, media, models, queue, review, studio, workers
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -20,11 +20,16 @@ urlpatterns = [
     path("c/<slug:slug>/frames/", studio.frames, name="frames"),
     path("c/<slug:slug>/batches/<int:number>/", studio.batch, name="batch"),
     path("c/<slug:slug>/batches/id/<int:pk>/", studio.batch_by_id, name="batch-by-id"),
-    path("c/<slug:slug>/batches/<int:number>/cancel/", studio.cancel_batch, name="cancel-batch"),
+    path("c/<slug:slug>/batches/<int:number>/cancel/", queue.cancel_batch, name="cancel-batch"),
+    path("c/<slug:slug>/batches/<int:number>/move/", queue.move_batch, name="move-batch"),
+    path("c/<slug:slug>/pause/", queue.pause, name="pause"),
+    path("c/<slug:slug>/resume/", queue.resume, name="resume"),
     path("c/<slug:slug>/gallery/", gallery.gallery, name="gallery"),
     path("c/<slug:slug>/submit/", gallery.submit, name="submit"),
-    path("jobs/<uuid:pk>/cancel/", studio.cancel_job, name="cancel-job"),
-    path("jobs/<uuid:pk>/retry/", studio.retry_job, name="retry-job"),
+    path("jobs/cancel-mine/", queue.cancel_mine, name="cancel-mine"),
+    path("jobs/<uuid:pk>/cancel/", queue.cancel_job, name="cancel-job"),
+    path("jobs/<uuid:pk>/move/", queue.move_job, name="move-job"),
+    path("jobs/<uuid:pk>/retry/", queue.retry_job, name="retry-job"),
     path("assets/<int:pk>/pick/", gallery.pick, name="pick"),
     path("assets/<int:pk>/again/", gallery.again, name="again"),
     path("assets/<int:pk>/picture.png", media.picture, name="picture"),

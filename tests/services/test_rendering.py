@@ -121,12 +121,13 @@ def _fails(error: Exception) -> FlatRenderer:
 def test_a_known_failure_costs_nothing_and_says_why(cast: Cast) -> None:
     me = worker(mean_ms=500.0)
     mine = job(cast.campaign)
-    error = RenderError("There is not enough memory for %(width)d px.", width=64, cause=ValueError("x"))
+    error = RenderError("There is not enough memory for %(width)d px.", hint="Choose a smaller format.",
+                        width=64, cause=ValueError("x"))
     assert rendering.run_next(_fails(error), "worker-1") is True
     found = fresh(mine)
     assert (found.status, found.step) == ("failed", 2)
     assert found.error == {"code": "render_failed", "message": "There is not enough memory for %(width)d px.",
-                           "params": {"width": 64, "cause": "x"}}
+                           "hint": "Choose a smaller format.", "params": {"width": 64, "cause": "x"}}
     assert ledger(mine) == ["reserve", "release"] and not Asset.objects.exists()
     assert Activity.objects.get().verb == "render.failed"
     me.refresh_from_db()

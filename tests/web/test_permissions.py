@@ -74,6 +74,7 @@ MEMBERS = (302, 404) + (200,) * 5
 #                   nobody stranger viewer marketer reviewer admin superuser
 MAKERS =            (302,  404,     403,   200,     200,     200,  200)
 MAKERS_FORM =       (302,  404,     403,   302,     302,     302,  302)
+OWNER_FORM =        (302,  404,     403,   302,     403,     403,  403)
 REVIEWERS_FORM =    (302,  404,     403,   403,     302,     302,  302)
 ADMINS =            (302,  404,     403,   403,     403,     200,  200)
 ADMINS_FORM =       (302,  404,     403,   403,     403,     302,  302)
@@ -98,9 +99,14 @@ ROWS = [
     Row("batch", "get", MEMBERS, _number),
     Row("batch-by-id", "get", MEMBERS, lambda w: _campaign(w) | {"pk": w.batch.pk}),
     Row("cancel-batch", "post", MAKERS_FORM, _number),
+    Row("move-batch", "post", OWNER_FORM, _number, lambda w: {"to": "first"}),
+    Row("pause", "post", MAKERS_FORM, _campaign),
+    Row("resume", "post", MAKERS_FORM, _campaign),
     Row("gallery", "get", MEMBERS, _campaign, lambda w: {"frame": w.draft.pk}),
     Row("submit", "post", MAKERS_FORM, _campaign, lambda w: {"asset": [w.draft.pk]}),
     Row("cancel-job", "post", MAKERS_FORM, lambda w: {"pk": w.queued.pk}),
+    Row("cancel-mine", "post", (302, 302, 403, 302, 302, 302, 302)),
+    Row("move-job", "post", OWNER_FORM, lambda w: {"pk": w.queued.pk}, lambda w: {"to": "last"}),
     Row("retry-job", "post", MAKERS_FORM, lambda w: {"pk": w.failed.pk}),
     Row("pick", "post", MAKERS_FORM, lambda w: {"pk": w.draft.pk}, lambda w: {"picked": "1"}),
     Row("again", "post", MAKERS_FORM, lambda w: {"pk": w.draft.pk}),
@@ -164,13 +170,14 @@ def _user(world: World, role: str) -> User | None:
 
 def _state() -> list[Any]:
     """Everything that a refused request must leave as it is."""
-    jobs = list(RenderJob.objects.order_by("pk").values_list("pk", "status"))
+    jobs = list(RenderJob.objects.order_by("pk").values_list("pk", "status", "rank"))
     assets = list(Asset.objects.order_by("pk").values_list("pk", "status", "picked"))
     counts = [model.objects.count() for model in (Activity, Campaign, RenderBatch, RenderInput, Review)]
     return [jobs, assets, counts, [balance(team) for team in Team.objects.order_by("pk")],
             list(Team.objects.order_by("pk").values_list("monthly_pictures", "pool")),
             list(Worker.objects.order_by("pk").values_list("pk", "draining", "pool")),
             list(Pool.objects.order_by("pk").values_list("name", "priority")),
+            list(Campaign.objects.order_by("pk").values_list("paused_at")),
             list(ModelEntry.objects.order_by("pk").values_list("active", "precision", "check_asked_at"))]
 
 

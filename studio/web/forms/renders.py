@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from studio.domain.errors import Invalid
+from studio.domain.priority import Priority
 from studio.domain.spec import MAX_SEED, SAMPLER, SAMPLER_LABELS, STEPS, RenderRequest, Target
 from studio.models import AdFormat, RenderBatch
 from studio.web import model
@@ -18,6 +19,8 @@ from studio.web.forms.guides import GuideFields, from_batch
 from studio.web.texts import error_text
 
 CUSTOM = "custom"
+#: Classes that a person can ask for.
+WISHES = {"urgent": Priority.URGENT, "batch": Priority.BATCH}
 #: Where an error of the domain is shown, when not at the field of the same name.
 _SHOWN_AT = {"width": "custom_width", "height": "custom_height"}
 
@@ -47,12 +50,17 @@ class RenderForm(GuideFields):
     sampler = forms.ChoiceField(
         required=False, choices=SAMPLER_LABELS.items(),
         error_messages={"invalid_choice": _("There is no sampler called “%(value)s”.")})
+    #: Empty: the campaign's deadline decides.
+    when = forms.ChoiceField(
+        required=False, choices=[(name, name) for name in ("", *WISHES)],
+        error_messages={"invalid_choice": _("Renders are automatic, urgent or in the background.")})
     request_key = forms.UUIDField(error_messages={
         "invalid": _("Reload the page and press Render again."),
         "required": _("Reload the page and press Render again.")})
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, why_not_urgent: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._why_not_urgent = why_not_urgent
         card = model.card()
         #: What an empty number of steps stands for.
         self.model_steps = card.steps if card else STEPS
@@ -80,6 +88,18 @@ class RenderForm(GuideFields):
         except Invalid as error:
             self.refuse(error)
         return data
+
+    def clean_when(self) -> str:
+        """Urgency only for those who may ask for it."""
+        when: str = self.cleaned_data["when"]
+        if self._why_not_urgent and when == "urgent":
+            raise forms.ValidationError(gettext(self._why_not_urgent))
+        return when
+
+    @property
+    def wanted(self) -> Priority | None:
+        """The class that is wished for. Only after `is_valid()` was true."""
+        return WISHES.get(self.cleaned_data["when"])
 
     def refuse(self, error: Invalid) -> None:
         """Show a refusal beside its field."""
@@ -114,6 +134,11 @@ class RenderForm(GuideFields):
         """Keys of the formats that are ticked."""
         return set(self["formats"].value() or [])
 
+    def when_name(self) -> str:
+        """The class that the form shows as chosen; empty for "automatic"."""
+        when = str(self["when"].value() or "")
+        return when if when in WISHES else ""
+
     def sampler_name(self) -> str:
         """The sampler that the list shows as chosen."""
         return SAMPLER_LABELS.get(self["sampler"].value(), SAMPLER_LABELS[SAMPLER])
@@ -131,13 +156,14 @@ def fresh(
     """A composer filled from an earlier batch, with a new request key; with its pictures unless `inputs` is False.
 
     Steps and guidance that a model of the other kind was asked for, with guidance or without, are left
-    to this one, unless the batch was `just_sent` to it.
+    to this one, unless the batch was `just_sent` to it. What was rendered in the background is so again; to be
+    urgent is asked for each time.
     """
     initial: dict[str, Any] = {"request_key": uuid4(), "count": 2, "formats": formats, "sampler": SAMPLER}
     if batch:
         initial |= from_batch(batch, inputs=inputs)
         initial |= {"prompt_zh": batch.prompt_zh, "prompt_en": batch.prompt_en, "count": batch.count,
-                    "steps": batch.steps, "sampler": batch.sampler}
+                    "steps": batch.steps, "sampler": batch.sampler, "when": _when(batch)}
     if seed is not None:
         initial |= {"seed": seed, "seed_locked": True}
     form = RenderForm(initial=initial)
@@ -147,3 +173,8 @@ def fresh(
     if batch and not just_sent and bool(batch.guidance) != form.guides:
         form.initial.update(steps=form.model_steps, guidance=form.model_guidance)
     return form
+
+
+def _when(batch: RenderBatch) -> str:
+    background = batch.jobs.filter(priority=Priority.BATCH).exists()
+    return "batch" if background else ""

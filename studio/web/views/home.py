@@ -61,7 +61,8 @@ def activity_lines(user: User, count: int) -> list[dict[str, Any]]:
 def _workers() -> dict[str, Any]:
     """The workers that report, the queue's length, and when it will be empty in milliseconds if that is known."""
     workers = list(Worker.objects.live().select_related("job__batch"))
-    waiting, steps = RenderJob.objects.queued()
+    queued = RenderJob.objects.queued().values()
+    waiting, steps = (sum(column) for column in zip(*queued, strict=True)) if queued else (0, 0)
     found = [pace for worker in workers if (pace := paces.of([worker]))]
     per_ms = sum(1 / pace.ms(pictures=waiting, steps=steps) for pace in found) if waiting else 0
     return {"workers": workers, "waiting_count": waiting, "clear_in": 1 / per_ms if per_ms else None}

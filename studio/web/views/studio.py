@@ -9,22 +9,22 @@ from uuid import UUID
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, resolve_url
 from django.utils import timezone
-from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from studio import permissions
 from studio.domain.errors import Invalid
 from studio.domain.guides import Task
+from studio.domain.priority import priority_for, why_not_urgent
 from studio.domain.prompting import MAX_PROMPT_CHARS
 from studio.domain.spec import MAX_COUNT, MAX_PICTURES, MAX_SEED, MAX_STEPS, SAMPLER_LABELS
 from studio.domain.states import JobStatus
-from studio.models import AdFormat, Asset, Campaign, QuotaAccount, RenderJob, User
+from studio.models import AdFormat, Asset, Campaign, QuotaAccount, RenderBatch, User
 from studio.services import guides, quotas, renders
 from studio.templatetags.studio_words import KINDS
 from studio.web import campaign_bar, model, slots
 from studio.web.forms.renders import CUSTOM, RenderForm, fresh
-from studio.web.http import StudioRequest, page, say, signed_in
-from studio.web.sheets import lane, sheets
+from studio.web.http import StudioRequest, page, signed_in
+from studio.web.sheets import Waits, lane, mine, pause, sheets, waiting_times
 
 BATCHES_SHOWN = 6
 FRAMES_AT_ONCE = 100
@@ -80,10 +80,20 @@ def _compose(request: StudioRequest, campaign: Campaign, form: RenderForm) -> di
         "pictures_limit": MAX_PICTURES, "steps_limit": MAX_STEPS, "samplers": SAMPLER_LABELS,
         "model": model.card(), "world": model.world(), "quota": _quota(campaign),
         "has_control": guides.control_available(), "no_control": guides.NO_CONTROL, "kinds": KINDS,
-        "slots": slots.filled(
+        **_when(campaign, request.user), "slots": slots.filled(
             campaign, {name: form[name].value() for name in slots.ROLES}, form.errors,
             form.initial.get("source_asset")),
     }
+
+
+def _when(campaign: Campaign, user: User) -> dict[str, Any]:
+    """What the choice of a class says: which one "automatic" is now and why, and who can't be urgent why not."""
+    today = timezone.localdate()
+    return {
+        "automatic": priority_for(None, role=None, deadline=campaign.deadline, today=today),
+        "days_left": (campaign.deadline - today).days if campaign.deadline else None,
+        "why_not_urgent": why_not_urgent(
+            role=permissions.role_in(user, campaign.team_id), deadline=campaign.deadline, today=today)}
 
 
 def _quota(campaign: Campaign) -> QuotaAccount:
@@ -92,14 +102,17 @@ def _quota(campaign: Campaign) -> QuotaAccount:
 
 def _context(request: StudioRequest, campaign: Campaign, form: RenderForm) -> dict[str, Any]:
     batches = list(campaign.batches.select_related("requested_by").order_by("-number")[:BATCHES_SHOWN])
+    waits = waiting_times()
     return {
-        "nav": "create", "tab": "studio", "campaign": campaign, "sheets": sheets(campaign, batches, request.user),
-        **_may(request.user, campaign), **_compose(request, campaign, form), **lane(request.user),
+        "nav": "create", "tab": "studio", "campaign": campaign,
+        "sheets": sheets(campaign, batches, request.user, waits), **_may(request.user, campaign),
+        **_compose(request, campaign, form), **lane(request.user, waits), **pause(campaign),
         **campaign_bar.counts(campaign)}
 
 
 def _may(user: User, campaign: Campaign) -> dict[str, Any]:
-    return {"may_render": permissions.decide(user, "render.create", campaign)}
+    return {"may_render": permissions.decide(user, "render.create", campaign),
+            "may_pause": permissions.decide(user, "queue.pause", campaign)}
 
 
 @require_safe
@@ -117,7 +130,7 @@ def create_render(request: StudioRequest, slug: str) -> HttpResponse:
     campaign = visible_campaign(request, slug)
     permissions.require(request.user, "render.create", campaign)
     data, errors = slots.posted(request, campaign)
-    form = RenderForm(data, upload_errors=errors)
+    form = RenderForm(data, upload_errors=errors, why_not_urgent=_when(campaign, request.user)["why_not_urgent"])
     if "remove" in data:  # a page without scripts asks for the form with that slot empty
         return page(request, "studio/studio.html", _context(request, campaign, form), status=422)
     batch = None
@@ -125,7 +138,7 @@ def create_render(request: StudioRequest, slug: str) -> HttpResponse:
         try:
             batch = renders.request_render(
                 user=request.user, campaign=campaign, request=form.request(), request_key=form.key,
-                card=model.required_card(), today=timezone.localdate())
+                card=model.required_card(), today=timezone.localdate(), wanted=form.wanted)
         except Invalid as error:
             form.refuse(error)
     if batch is None:
@@ -136,16 +149,19 @@ def create_render(request: StudioRequest, slug: str) -> HttpResponse:
         return HttpResponseRedirect(resolve_url("studio", slug))
     seed = batch.seed if form.cleaned_data["seed_locked"] else None
     renewed = fresh(batch, formats=list(form.chosen()), seed=seed, just_sent=True)
-    for name in ("custom_width", "custom_height"):
+    for name in ("custom_width", "custom_height", "when"):
         renewed.initial[name] = form.cleaned_data[name]
-    return page(request, "studio/_rendered.html", _answer(request, campaign, renewed) | {
-        "sheet": sheets(campaign, [batch], request.user)[0]}, status=202)
+    waits = waiting_times()
+    return page(request, "studio/_rendered.html", _answer(request, campaign, renewed, waits) | {
+        "sheet": sheets(campaign, [batch], request.user, waits)[0]}, status=202)
 
 
-def _answer(request: StudioRequest, campaign: Campaign, form: RenderForm) -> dict[str, Any]:
+def _answer(
+    request: StudioRequest, campaign: Campaign, form: RenderForm, waits: Waits | None = None,
+) -> dict[str, Any]:
     """The composer as an out-of-band fragment."""
     return {"campaign": campaign, "oob": True, **_may(request.user, campaign), **_compose(request, campaign, form),
-            **lane(request.user)}
+            **lane(request.user, waiting_times() if waits is None else waits)}
 
 
 def _ids(request: StudioRequest, name: str) -> set[UUID]:
@@ -168,13 +184,15 @@ def frames(request: StudioRequest, slug: str) -> HttpResponse:
     campaign = visible_campaign(request, slug)
     asked, waiting = _ids(request, "job"), _ids(request, "wait")
     batches = list(campaign.batches.select_related("requested_by").filter(jobs__in=asked | waiting).distinct())
-    found = sheets(campaign, batches, request.user)
+    waits = waiting_times()
+    found = sheets(campaign, batches, request.user, waits)
     jobs = [job for sheet in found for job in sheet.jobs]
     turned = [job for job in jobs if job.pk in waiting - asked and job.status == JobStatus.QUEUED]
     return page(request, "studio/_frames.html", {
         "tab": "studio", "campaign": campaign, "sheets": found, "oob": True, "quota": _quota(campaign),
         "turned": turned, "jobs": [job for job in jobs if job.pk in asked | waiting and job not in turned],
-        **_may(request.user, campaign), **lane(request.user), **campaign_bar.counts(campaign)})
+        **_may(request.user, campaign), **lane(request.user, waits), **pause(campaign),
+        **campaign_bar.counts(campaign)})
 
 
 @require_safe
@@ -184,8 +202,8 @@ def batch(request: StudioRequest, slug: str, number: int) -> HttpResponse:
     campaign = visible_campaign(request, slug)
     found = get_object_or_404(campaign.batches.select_related("requested_by"), number=number)
     return page(request, "studio/batch.html", {
-        "nav": "create", "tab": "studio", "campaign": campaign, "sheet": sheets(campaign, [found], request.user)[0],
-        **_may(request.user, campaign), **campaign_bar.counts(campaign)}, partial="studio/_batch.html")
+        "nav": "create", "tab": "studio", "campaign": campaign, **_sheet(request, campaign, found), **pause(campaign),
+        **campaign_bar.counts(campaign)}, partial="studio/_batch.html")
 
 
 @require_safe
@@ -195,46 +213,10 @@ def batch_by_id(request: StudioRequest, slug: str, pk: int) -> HttpResponse:
     campaign = visible_campaign(request, slug)
     found = get_object_or_404(campaign.batches.select_related("requested_by"), pk=pk)
     return page(request, "studio/_batch.html", {
-        "campaign": campaign, "sheet": sheets(campaign, [found], request.user)[0], **_may(request.user, campaign)})
+        "campaign": campaign, **_sheet(request, campaign, found)})
 
 
-@require_POST
-@signed_in
-def cancel_job(request: StudioRequest, pk: UUID) -> HttpResponse:
-    """Cancel one picture."""
-    job = get_object_or_404(
-        RenderJob.objects.visible_to(request.user).select_related("batch", "campaign__team"), pk=pk)
-    stopped = renders.cancel(user=request.user, jobs=[job])
-    return _after_cancel(request, job.campaign, stopped)
-
-
-@require_POST
-@signed_in
-def cancel_batch(request: StudioRequest, slug: str, number: int) -> HttpResponse:
-    """Cancel what is left of a batch."""
-    campaign = visible_campaign(request, slug)
-    found = get_object_or_404(campaign.batches, number=number)
-    permissions.require(request.user, "render.cancel", campaign)
-    jobs = list(RenderJob.objects.open().filter(batch=found).select_related("batch", "campaign__team"))
-    return _after_cancel(request, campaign, renders.cancel(user=request.user, jobs=jobs))
-
-
-def _after_cancel(request: StudioRequest, campaign: Campaign, stopped: int) -> HttpResponse:
-    if request.htmx:  # the tiles follow through the socket
-        return HttpResponse(status=204, headers={"HX-Trigger": "frames:refresh"})
-    say(request, ngettext(
-        "%(count)d render cancelled. It costs nothing.", "%(count)d renders cancelled. They cost nothing.", stopped,
-    ) % {"count": stopped})
-    return HttpResponseRedirect(resolve_url("studio", campaign.slug))
-
-
-@require_POST
-@signed_in
-def retry_job(request: StudioRequest, pk: UUID) -> HttpResponse:
-    """Ask once more for a failed or cancelled picture."""
-    job = get_object_or_404(
-        RenderJob.objects.visible_to(request.user).select_related("batch", "campaign__team"), pk=pk)
-    renders.retry(user=request.user, job=job, card=model.required_card(), today=timezone.localdate())
-    if request.htmx:  # the new batch follows through the socket
-        return HttpResponse(status=204)
-    return HttpResponseRedirect(resolve_url("studio", job.campaign.slug))
+def _sheet(request: StudioRequest, campaign: Campaign, found: RenderBatch) -> dict[str, Any]:
+    """What _batch.html reads."""
+    return {"sheet": sheets(campaign, [found], request.user, waiting_times())[0], "mine": mine(request.user),
+            **_may(request.user, campaign)}
