@@ -64,16 +64,16 @@ class TopicConsumer(AsyncWebsocketConsumer):
         user_topic = f"user.{self.scope['user'].pk}"
         self._access = hub.Mailbox()
         self._topics = [(self._topic, self._mailbox), (user_topic, self._access)]
-        metrics.sockets.inc()
         for topic, mailbox in self._topics:
             await hub.current().join(topic, mailbox)
         self._tasks = [asyncio.create_task(self._send_events()), asyncio.create_task(self._watch_access())]
+        metrics.sockets.inc()
 
     async def disconnect(self, code: int) -> None:
         """Leave the topics."""
         for task in self._tasks:
             task.cancel()
-        if hasattr(self, "_topics"):
+        if self._tasks:  # it was let in
             metrics.sockets.dec()
         for topic, mailbox in getattr(self, "_topics", []):
             await hub.current().leave(topic, mailbox)

@@ -166,6 +166,10 @@ def test_odd_formats_come_out_at_their_exact_pixels(tiny_renderer: ZImageRendere
     assert imaging.fit(image, width, height).size == (width, height)
 
 
+def test_a_cpu_has_no_gpu_memory(tiny_renderer: ZImageRenderer) -> None:
+    assert tiny_renderer.gpu_memory() is None
+
+
 def test_provenance_names_everything_that_decides_the_picture(tiny_renderer: ZImageRenderer) -> None:
     found = tiny_renderer.provenance
     assert found["model"] == "Tiny" and found["checksum"] == "abc" and found["precision"] == "fp32"

@@ -30,6 +30,8 @@ from studio.web.views import health
 from tests.factories import worker
 from tests.stack import free_port
 
+#: Far below the 10 and 20 s of what hangs, and far above READY_SECONDS: the machine may be busy.
+LATE = 8.0
 #: The probes look from threads of their own.
 committed = pytest.mark.django_db(transaction=True)
 
@@ -118,7 +120,7 @@ def test_a_redis_that_goes_hangs_and_comes_back(client: Client, monkeypatch: pyt
         server.send_signal(signal.SIGSTOP)  # it still takes connections, and says nothing
         began = time.monotonic()
         assert ready(client, 503)["broker"] is False
-        assert time.monotonic() - began < 3.5
+        assert time.monotonic() - began < LATE
         server.send_signal(signal.SIGCONT)
         end = time.monotonic() + 10
         while not client.get("/readyz").json()["broker"]:  # no restart is needed
@@ -195,7 +197,7 @@ def get(url: str) -> tuple[int, dict[str, bool], float]:
     except urllib.error.HTTPError as error:
         with error:
             status, body = error.code, error.read()
-    return status, json.loads(body), time.monotonic() - began
+    return status, json.loads(body or "{}"), time.monotonic() - began
 
 
 @pytest.mark.slow
@@ -203,10 +205,11 @@ def test_it_answers_in_time_when_every_service_hangs() -> None:
     with deaf() as port, web(
             DATABASE_URL=f"postgres://me:secret@127.0.0.1:{port}/x", REDIS_URL=f"redis://127.0.0.1:{port}/0",
             BROKER_URL=f"amqp://127.0.0.1:{port}//", STORAGE="s3", S3_BUCKET="x", S3_ACCESS_KEY="x", S3_SECRET_KEY="y",
-            S3_ENDPOINT_URL=f"http://127.0.0.1:{port}") as url:
+            S3_ENDPOINT_URL=f"http://127.0.0.1:{port}", METRICS_TOKEN="x" * 16) as url:
         for _ in range(3):
             status, found, seconds = get(f"{url}/readyz")
-            assert status == 503 and seconds < 3.5
+            assert status == 503 and seconds < LATE
             assert found == {"ok": False, "database": False, "broker": False, "storage": False, "worker": False}
         status, found, seconds = get(f"{url}/healthz")
-        assert (status, found) == (200, {"ok": True}) and seconds < 1
+        assert (status, found) == (200, {"ok": True}) and seconds < LATE
+        assert get(f"{url}/metrics")[0] == 401  # no redirect to HTTPS: a scraper may come without the proxy

@@ -102,7 +102,7 @@ def test_one_id_from_the_request_to_the_stored_picture(
     worker()
     client = sign_in(committed.person("marketer"), X_Request_ID=OURS)
     url = reverse("create-render", args=[committed.campaign.slug])
-    assert client.post(url, composer(formats=["taobao-main"], count=2)).status_code == 302
+    assert client.post(url, composer(count=2)).status_code == 302
     batch = RenderBatch.objects.get()
     assert batch.request_id == OURS
     client.get("/healthz", headers={"X-Request-ID": "another-one"})  # what this thread does next is not ours

@@ -116,9 +116,11 @@ def _forget(client: redis.Redis) -> None:
 def render_worker(cast: Cast, broker: str, tmp_path: Path) -> Iterator[RenderWorker]:
     """A worker that is ready; whatever runs at the end is ended."""
     made = RenderWorker(tmp_path, broker, settings.MODEL_DIR)
-    made.start()
-    yield made
-    made.clear()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.clear()  # also one that did not get ready in time
 
 
 def state(job: RenderJob) -> str:

@@ -7,9 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import OperationalError
+from django.utils import timezone
 
-from studio.services import rendering, upkeep, workers
+from studio.services import models, occupancy, rendering, upkeep, workers
 from studio.worker import process
 
 
@@ -35,6 +37,29 @@ def test_the_upkeep_worker_loads_no_model(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(workers, "starting", away)
     process.start("sender", celery("upkeep"))
     assert process._renderer is None
+
+
+def test_the_gpus_memory_is_asked_of_an_engine_that_knows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_renderer", SimpleNamespace(gpu_memory=lambda: (3, 80)))
+    monkeypatch.setattr(process, "_gpu_memory", None)
+    process._look_at_memory()
+    assert process._gpu_memory == (3, 80)
+    monkeypatch.setattr(process, "_renderer", SimpleNamespace())
+    process._look_at_memory()
+    assert process._gpu_memory is None
+
+
+def test_a_check_between_two_pictures_is_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, queued = occupancy.of(settings.WORKER_NAME), timezone.now()
+    for checks, gap in ((0, True), (1, False)):
+        with clock.rendering(queued):
+            pass
+        clock.take()
+        monkeypatch.setattr(models, "run_checks", lambda checks=checks: checks)
+        assert process._checked() is bool(checks)
+        with clock.rendering(queued):
+            pass
+        assert (clock.take()[1] > 0) is gap
 
 
 def test_the_heartbeat_survives_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
