@@ -29,7 +29,8 @@ def pages(stack: Stack) -> list[str]:
     return [
         "/", "/campaigns/new/", f"/c/{slug}/", f"/c/{slug}/batches/1/", f"/c/{slug}/gallery/",
         f"/c/{slug}/gallery/?frame={asset}", f"/c/{slug}/gallery/?status=approved", f"/review/{asset}/", "/review/",
-        "/admin-panel/usage/", "/admin-panel/workers/", "/admin-panel/audit/", "/me/", "/me/password/", "/no-such-page/"]
+        "/admin-panel/usage/", "/admin-panel/workers/", "/admin-panel/audit/", "/me/", "/me/password/",
+        "/no-such-page/"]
 
 
 def faults(page: Page, path: str) -> list[str]:
