@@ -28,8 +28,9 @@ def test_an_open_job_is_cancelled_and_costs_nothing(
     assert found.status == "cancelled" and found.finished_at is not None and found.finished_at <= timezone.now()
     assert found.lease_token is None and found.lease_until is None
     assert ledger(mine) == ["reserve", "release"] and balance(cast.team) == (0, 0) and quotas.mismatches() == []
-    assert [(e["type"], e.get("status")) for _topic, e in events] == [
-        ("job.changed", "cancelled"), ("queue.moved", None)]
+    assert [(topic, e["type"], e.get("status")) for topic, e in events] == [
+        (f"campaign.{cast.campaign.pk}", "job.changed", "cancelled"),
+        (f"campaign.{cast.campaign.pk}", "queue.moved", None), ("workers", "queue.moved", None)]
     assert Activity.objects.get().data == {"batch": 1, "pictures": 1}
 
 

@@ -42,7 +42,8 @@ def test_a_claim_takes_a_lease(cast: Cast, events: list[Any], django_capture_on_
     assert found.lease_until >= before + timedelta(seconds=settings.LEASE_SECONDS)
     # Whoever waits has moved up, whichever team's turn it was.
     assert [(topic, e["type"]) for topic, e in events] == [
-        (f"campaign.{cast.campaign.pk}", "job.changed"), (f"campaign.{cast.other_campaign.pk}", "queue.moved")]
+        (f"campaign.{cast.campaign.pk}", "job.changed"), (f"campaign.{cast.other_campaign.pk}", "queue.moved"),
+        ("workers", "queue.moved")]
     second = dispatch.claim_next("worker-2")
     assert second is not None and second.pk == waiting.pk and dispatch.claim_next("worker-2") is None
 

@@ -51,7 +51,8 @@ def test_a_request_is_queued_reserved_recorded_and_announced(
     assert (found.reserved, found.spent, found.period) == (6, 0, date(2026, 11, 1))
     assert all(ledger(j) == ["reserve"] for j in jobs) and quotas.mismatches() == []
     assert wakes == [1]
-    assert events == [(f"campaign.{cast.campaign.pk}", {"type": "batch.created", "batch": batch.pk})]
+    assert events == [(f"campaign.{cast.campaign.pk}", {"type": "batch.created", "batch": batch.pk}),
+                      ("workers", {"type": "queue.moved"})]
     line = Activity.objects.get()
     assert (line.verb, line.actor, line.data) == ("render.requested", cast.marketer, {"batch": 1, "pictures": 6})
 
