@@ -59,7 +59,7 @@ def test_pausing_is_told_to_everybody_who_waits(
 ) -> None:
     for campaign in (cast.campaign, cast.other_campaign):
         job(campaign)
-    both = {f"campaign.{cast.campaign.pk}", f"campaign.{cast.other_campaign.pk}"}
+    both = {f"campaign.{cast.campaign.pk}", f"campaign.{cast.other_campaign.pk}", "workers"}
     with django_capture_on_commit_callbacks(execute=True):
         steering.pause(user=cast.marketer, campaign=cast.campaign)
     assert {topic for topic, event in events if event["type"] == "queue.moved"} == both and wakes == []
