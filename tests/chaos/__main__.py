@@ -38,8 +38,8 @@ class Plan:
     away_seconds: float
 
 
-SHORT = Plan(pictures=60, poisoned=1, seconds=16, step_ms=20, away_seconds=2.5)
-LONG = Plan(pictures=300, poisoned=3, seconds=120, step_ms=60, away_seconds=6)
+SHORT = Plan(pictures=60, poisoned=1, seconds=16, step_ms=60, away_seconds=2.5)
+LONG = Plan(pictures=300, poisoned=3, seconds=120, step_ms=100, away_seconds=6)
 
 
 def absent(shape: str) -> str:
@@ -96,7 +96,7 @@ def run(shape: str, plan: Plan, seed: int, keep: Path | None) -> int:
             "VAR_DIR": str(var), "DJANGO_SETTINGS_MODULE": "tests.chaos.settings", "REDIS_URL": redis.url,
             "BROKER_URL": rabbitmq.url if rabbitmq else redis.broker_url, "HTTPS_ONLY": "False",
             "STUDIO_SHAPE": "production" if postgresql else "embedded", "LEASE_SECONDS": "4", "LOG_LEVEL": "INFO",
-            "CHAOS_STEP_MS": str(plan.step_ms), "CHAOS_HINTS": "10", "PYTHONDONTWRITEBYTECODE": "1"}
+            "CHAOS_STEP_MS": str(plan.step_ms), "CHAOS_HINTS": "0.1", "PYTHONDONTWRITEBYTECODE": "1"}
         if postgresql:
             environment["DATABASE_URL"] = postgresql.url
         store = _store(held, environment) if shape == "redis" else None

@@ -10,13 +10,16 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from django.db import Error as DatabaseError
+
+from studio.domain.states import JobStatus
+from studio.models import RenderJob
 from tests.chaos.house import House
 from tests.chaos.line import Line
 from tests.chaos.servers import PostgreSQL, RabbitMQ, Redis
 
 #: Longer than the lease that the workers are given here (LEASE_SECONDS).
 FROZEN_SECONDS = 6.0
-LEASE_SECONDS = 4
 
 
 class Faults:
@@ -59,7 +62,14 @@ class Faults:
         self._all[name]()
 
     def _kill_worker(self) -> None:
-        self._house.kill(self._random.choice(self._house.workers))
+        """One that renders, at any step; whichever when none does."""
+        end, names = time.monotonic() + 3, set[str]()
+        while not names and time.monotonic() < end:
+            time.sleep(self._random.uniform(0, 0.2))
+            with suppress(DatabaseError):  # it may be away at this moment
+                names = set(RenderJob.objects.filter(status=JobStatus.RUNNING).values_list("worker", flat=True))
+        rendering = [part for part in self._house.workers if part.program.name in names]
+        self._house.kill(self._random.choice(rendering or self._house.workers))
 
     def _freeze_worker(self) -> None:
         self._random.choice(self._house.workers).freeze(FROZEN_SECONDS)

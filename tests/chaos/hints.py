@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from random import random
 
 from django.apps import AppConfig
-from django.conf import settings
 
 from studio import queue
+
+#: The share (0 to 1) of hints that are never sent; as many again are sent twice.
+SHARE = float(os.environ.get("CHAOS_HINTS", "0"))
 
 
 class Hints(AppConfig):
@@ -18,12 +21,12 @@ class Hints(AppConfig):
 
     def ready(self) -> None:
         """Once the apps are loaded."""
-        share, send = settings.CHAOS_HINTS / 100, queue.wake
+        send = queue.wake
 
         def wake(hints: int = 1) -> bool:
             drawn = [random() for _ in range(hints)]
-            lost, doubled = sum(one < share for one in drawn), sum(one > 1 - share for one in drawn)
+            lost, doubled = sum(one < SHARE for one in drawn), sum(one > 1 - SHARE for one in drawn)
             return send(hints - lost + doubled) if hints > lost else True
 
-        if share:
+        if SHARE:
             queue.wake = wake

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 
-from django.conf import settings
 from PIL import Image
 
 from studio.domain.engine import EngineOptions, ModelFiles
@@ -16,14 +15,15 @@ POISON = "poison"
 #: The exit code of a process that such a prompt has ended.
 POISONED = 66
 PREVIEW = b"preview"
+#: Seconds of one step.
+STEP_SECONDS = float(os.environ.get("CHAOS_STEP_MS", "20")) / 1000
 
 
 class SleepingRenderer:
-    """Takes CHAOS_STEP_MS for each step. The colour comes from the seed."""
+    """Takes STEP_SECONDS for each step. The colour comes from the seed."""
 
     def __init__(self, files: ModelFiles, options: EngineOptions) -> None:
         self.provenance = {"model": "Sleeper", "checksum": files.checksum, "device": "none", "precision": "none"}
-        self._seconds = settings.CHAOS_STEP_MS / 1000
 
     def warm_up(self) -> None:
         """Nothing to warm."""
@@ -37,8 +37,8 @@ class SleepingRenderer:
         steps: list[float] = []
         for index in range(1, spec.run_steps + 1):
             began = time.perf_counter()
-            if self._seconds:
-                time.sleep(self._seconds)
+            if STEP_SECONDS:
+                time.sleep(STEP_SECONDS)
             if POISON in spec.prompt and index == 2:
                 os._exit(POISONED)
             steps.append((time.perf_counter() - began) * 1000)

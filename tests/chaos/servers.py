@@ -163,7 +163,9 @@ class RabbitMQ:
         if not _listens(self._port):
             return False
         try:
-            with Connection(self.url, connect_timeout=2) as connection:
+            with Connection(  # type: ignore[no-untyped-call]  # kombu is typed in part
+                self.url, connect_timeout=2,
+            ) as connection:
                 connection.ensure_connection(max_retries=1, timeout=2)
         except (OperationalError, OSError):
             return False

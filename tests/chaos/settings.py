@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from zimage_web.settings import *  # noqa: F403  # all of them, as they are
@@ -11,10 +10,6 @@ from zimage_web.settings import INSTALLED_APPS, STORAGES
 RENDERER = "tests.chaos.renderer.SleepingRenderer"
 # Wraps the sending of hints, so that some are lost and others come twice.
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.chaos.hints"]
-#: Of a hundred hints, so many are never sent; as many again are sent twice.
-CHAOS_HINTS = int(os.environ.get("CHAOS_HINTS", "0"))
-#: Milliseconds of one step.
-CHAOS_STEP_MS = float(os.environ.get("CHAOS_STEP_MS", "20"))
 # What a hash costs is not what this is about.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 

@@ -11,7 +11,6 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from studio.supervisor.child import Guard
-from tests.chaos.faults import Faults
 from tests.chaos.house import House
 from tests.chaos.line import Line
 from tests.chaos.servers import PostgreSQL, RabbitMQ, Redis, wait
@@ -19,6 +18,7 @@ from tests.stack import ROOT
 
 if TYPE_CHECKING:
     from tests.chaos.__main__ import Plan
+    from tests.chaos.faults import Faults
 
 #: After the last fault everything has to come to rest within this time.
 REST_SECONDS = 240.0
@@ -34,6 +34,7 @@ def tell(
     subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=ROOT, check=True)
     django.setup()
     from tests.chaos import checks, people
+    from tests.chaos.faults import Faults
 
     random = Random(seed)
     began = time.monotonic()
