@@ -106,7 +106,7 @@ def test_a_person_who_was_idle_for_long_gets_their_share_and_not_more() -> None:
 
 def test_coming_and_going_gains_nothing() -> None:
     """Whoever asks for one picture at a time is served no more often than who queues all at once."""
-    busy, idle = two_teams()
+    _busy, idle = two_teams()
     taken = []
     for _ in range(10):
         if not RenderJob.objects.waiting().filter(team=idle[1].team_id).exists():
