@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 
 from studio.supervisor.child import Child, Guard, Program
 from tests.chaos.servers import wait
@@ -34,8 +35,11 @@ class Part(Child):
 class House:
     """Starts the parts and keeps them: a part that has ended starts again after a moment."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], guard: Guard) -> None:
-        self.ports = [free_port() for _ in range(WEBS)]
+    def __init__(
+        self, folder: Path, guard: Guard, environment: Mapping[str, str] = MappingProxyType({}), *,
+        workers: int = WORKERS, webs: int = WEBS,
+    ) -> None:
+        self.ports = [free_port() for _ in range(webs)]
         self.ended: Counter[str] = Counter()
         self.lock = threading.Lock()
         self._closing = threading.Event()
@@ -50,7 +54,7 @@ class House:
 
         self.workers = [
             part(f"worker-{n}", *celery, "-Q", "render", "--pool", "solo", "-n", f"{folder.name}-{n}@localhost",
-                 WORKER_NAME=f"worker-{n}") for n in range(1, WORKERS + 1)]
+                 WORKER_NAME=f"worker-{n}") for n in range(1, workers + 1)]
         self.webs = [
             part(f"web-{n}", *python, "uvicorn", "zimage_web.asgi:application", "--host", "127.0.0.1", "--port",
                  str(port), "--timeout-graceful-shutdown", "5", "--lifespan", "off", "--no-access-log")

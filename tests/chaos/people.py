@@ -10,13 +10,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from random import Random
 from urllib.parse import urlencode
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.utils.module_loading import import_string
 
 from studio.domain.roles import Role
-from studio.models import Campaign, User
+from studio.models import User
 from tests.chaos.renderer import POISON
 from tests.factories import CampaignFactory, TeamFactory, member_of
 
@@ -34,18 +34,15 @@ class Person:
 
 def move_in() -> list[Person]:
     """Make the teams; each has one marketer with one campaign and a session."""
-    found = []
-    for _ in range(TEAMS):
-        team = TeamFactory.create(monthly_pictures=10_000)
-        marketer = member_of(team, Role.MARKETER)
-        campaign = CampaignFactory.create(team=team, created_by=marketer)
-        found.append(Person(campaign.slug, f"sessionid={_session(marketer)}; csrftoken={_CSRF}"))
-    return found
+    return [sign_in_to() for _ in range(TEAMS)]
 
 
-def campaigns() -> list[Campaign]:
-    """Theirs."""
-    return list(Campaign.objects.all())
+def sign_in_to() -> Person:
+    """A new team's campaign."""
+    team = TeamFactory.create(monthly_pictures=10_000)
+    marketer = member_of(team, Role.MARKETER)
+    campaign = CampaignFactory.create(team=team, created_by=marketer)
+    return Person(campaign.slug, f"sessionid={_session(marketer)}; csrftoken={_CSRF}")
 
 
 def _session(user: User) -> str:
@@ -84,25 +81,33 @@ class Requests(threading.Thread):
             time.sleep(self._random.uniform(0.5, 1.5) * self._seconds / len(self._plan))
 
     def _ask(self, person: Person, count: int, poisoned: bool) -> None:
-        body = urlencode({
-            "prompt_en": POISON if poisoned else "a red rose", "formats": "custom", "custom_width": 64,
-            "custom_height": 64, "count": count, "seed": self._random.randrange(2**32), "sampler": "euler",
-            "request_key": str(UUID(int=self._random.getrandbits(128), version=4))})
+        body = self.body(seed=self._random.randrange(2**32), count=count, prompt=POISON if poisoned else "a red rose",
+                         key=UUID(int=self._random.getrandbits(128), version=4))
         for _ in range(200):
-            status = self._post(person, body)
+            status = self.post(self._random.choice(self._ports), person, body)
             self.answers[status] += 1
             if status == "202":
                 return
             time.sleep(0.3)
         self.given_up += 1
 
-    def _post(self, person: Person, body: str) -> str:
-        port = self._random.choice(self._ports)
+    @staticmethod
+    def body(*, seed: int, count: int, prompt: str = "a red rose", key: UUID | None = None) -> str:
+        """What the composer posts."""
+        return urlencode({
+            "prompt_en": prompt, "formats": "custom", "custom_width": 64, "custom_height": 64, "count": count,
+            "seed": seed, "sampler": "euler", "request_key": str(key or uuid4())})
+
+    @staticmethod
+    def post(port: int, person: Person, body: str) -> str:
+        """The status of the answer; in words when there was none."""
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as client:
             try:
                 client.request("POST", f"/c/{person.campaign}/renders/", body, {
                     "Cookie": person.cookie, "X-CSRFToken": _CSRF, "HX-Request": "true",
                     "Content-Type": "application/x-www-form-urlencoded"})
-                return str(client.getresponse().status)
+                answer = client.getresponse()
+                answer.read()
+                return str(answer.status)
             except (OSError, http.client.HTTPException) as error:
                 return type(error).__name__

@@ -39,7 +39,7 @@ def tell(
     random = Random(seed)
     began = time.monotonic()
     crowd = people.move_in()
-    house = House(folder, {}, guard)
+    house = House(folder, guard)
     faults = Faults(
         house, random, redis=redis, postgresql=postgresql, rabbitmq=rabbitmq, store=store, disk=disk,
         broker_url=os.environ["BROKER_URL"], away_seconds=plan.away_seconds)
