@@ -17,22 +17,25 @@ CLAIMERS = (1, 8)
 
 def fill() -> None:
     """The queue, made in bulk: no reservations, for nothing of it is ever finished."""
-    from studio.models import RenderJob
-    from studio.services import dispatch
-    from tests.factories import BatchFactory, CampaignFactory, TeamFactory, UserFactory
+    from django.db import connection
 
-    rows: list[RenderJob] = []
+    from studio.models import RenderJob
+    from tests.factories import CampaignFactory, TeamFactory, UserFactory, job
+
     for _ in range(TEAMS):
         team = TeamFactory.create()
         for _ in range(PEOPLE):
-            person = UserFactory.create()
-            campaign = CampaignFactory.create(team=team, created_by=person)
-            batch = BatchFactory.create(campaign=campaign)
-            share = dispatch.join(team, person)
-            rows += [RenderJob(
-                batch=batch, campaign=campaign, team=team, share=share, position=position, seed=7, width=64, height=64,
-                render_width=64, render_height=64) for position in range(1, JOBS // TEAMS // PEOPLE + 1)]
-    RenderJob.objects.bulk_create(rows, batch_size=1000)
+            job(CampaignFactory.create(team=team, created_by=UserFactory.create(password="!")), reserved=False)
+    # Each person's first one, again and again.
+    columns = ", ".join(
+        connection.ops.quote_name(field.column) for field in RenderJob._meta.concrete_fields
+        if field.name not in ("id", "position"))
+    new_id = "gen_random_uuid()" if connection.vendor == "postgresql" else "lower(hex(randomblob(16)))"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH RECURSIVE more(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM more WHERE n < %s) "
+            f"INSERT INTO studio_renderjob (id, position, {columns}) "
+            f"SELECT {new_id}, more.n, {columns} FROM studio_renderjob CROSS JOIN more", [JOBS // TEAMS // PEOPLE])
 
 
 def claims(claimers: int) -> tuple[float, float]:

@@ -23,7 +23,8 @@ from tests.stack import running
 REQUESTS = 24
 TARGET = 0.02
 ROWS = """SELECT job.created_at, job.started_at, asset.recipe
-          FROM studio_renderjob job JOIN studio_asset asset ON asset.job_id = job.id WHERE job.batch_id > ? ORDER BY job.started_at"""
+          FROM studio_renderjob job JOIN studio_asset asset ON asset.job_id = job.id
+          WHERE job.batch_id > ? ORDER BY job.started_at"""
 METRIC = "SELECT busy_ms, idle_ms FROM studio_worker"
 
 
