@@ -1,4 +1,4 @@
-# run, test, lint, bench, demo-model, clean. Needs python3 (3.11 or newer), make and git; everything else goes to .venv.
+# run, test, chaos, lint, bench, demo-model, clean. Needs python3 (3.11 or newer), make and git; everything else goes to .venv.
 PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
@@ -9,11 +9,12 @@ requirements = $(BIN)/python -c 'import sys, tomllib; p = tomllib.load(open("pyp
 	print(*p["dependencies"], *(r for g in sys.argv[1:] for r in p["optional-dependencies"][g]), sep="\n")' $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench demo-model clean
+.PHONY: help run test chaos lint bench demo-model clean
 
 help:
 	@echo "make run [PORT=8000]   start the studio on this machine"
 	@echo "make test              run every test (ARGS=... goes to pytest)"
+	@echo "make chaos             kill and cut off everything while 300 pictures are rendered (ARGS=--seed 7)"
 	@echo "make lint              ruff, mypy, missing migrations"
 	@echo "make bench             run the benchmarks"
 	@echo "make demo-model        train the demo model again (SMOKE=1: a few steps, to see that it runs)"
@@ -25,6 +26,10 @@ run: .venv/run.stamp
 
 test: .venv/dev.stamp
 	@exec $(BIN)/python tests/run.py $(ARGS)
+
+# In all shapes, with servers of its own; some minutes. ARGS=--help says more.
+chaos: .venv/dev.stamp
+	@exec $(BIN)/python -m tests.chaos $(ARGS)
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

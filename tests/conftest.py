@@ -21,6 +21,7 @@ from studio import notify, queue
 from studio.domain.events import Event
 from studio.domain.roles import Role
 from studio.models import Campaign, Team, User
+from studio.services import dispatch
 from tests.factories import CampaignFactory, TeamFactory, UserFactory, member_of
 
 _FOLDER = Path(tempfile.mkdtemp(prefix=f"studio-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}-"))
@@ -132,6 +133,7 @@ def events(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> l
     def publish(topic: str, event: Event) -> None:
         published.append((topic, event))
 
+    monkeypatch.setattr(dispatch, "MOVED_SECONDS", 0.0)  # what one test has told must not silence the next
     if "real_notify" not in request.fixturenames:
         monkeypatch.setattr(notify, "publish", publish)
     return published

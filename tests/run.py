@@ -29,7 +29,8 @@ _OWN = ("VAR_DIR", "DATABASE_URL", "REDIS_URL", "BROKER_URL", "STUDIO_SHAPE", "S
 def main(arguments: Sequence[str]) -> int:
     """Run the passes; return the worst exit code."""
     postgresql, redis = _postgresql_answers(), _redis_answers()
-    present = {"PostgreSQL": postgresql, "Redis": redis, "Chromium": _chromium() is not None}
+    present = {"PostgreSQL": postgresql, "Redis": redis, "Chromium": _chromium() is not None,
+               "RabbitMQ": _rabbitmq() is not None}
     no_browser = "" if present["Chromium"] else " and not browser"
     with tempfile.TemporaryDirectory(prefix="studio-tests-") as folder:
         environment = {name: value for name, value in os.environ.items() if name not in _OWN}
@@ -71,12 +72,13 @@ def _report(present: dict[str, bool], skipped: int) -> None:
         "PostgreSQL": "the tests against PostgreSQL, races under real row locks among them",
         "Redis": "the tests that need a Redis server",
         "Chromium": "the tests in a real browser",
+        "RabbitMQ": "the faults with RabbitMQ as broker",
     }
     for name, here in present.items():
         if not here:
             print(f"Services: {name} is absent; not run: {not_run[name]}.")
     if all(present.values()):
-        print("Services: PostgreSQL, Redis, Chromium all present"
+        print(f"Services: {', '.join(present)} all present"
               + (": nothing skipped." if not skipped else f"; {skipped} skipped for the reasons listed above."))
 
 
@@ -108,6 +110,10 @@ def _redis_answers() -> bool:
 def _chromium() -> str | None:
     names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
     return next((found for name in names if name and (found := shutil.which(name))), None)
+
+
+def _rabbitmq() -> str | None:
+    return shutil.which("rabbitmq-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/lib/rabbitmq/bin")
 
 
 if __name__ == "__main__":

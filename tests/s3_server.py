@@ -78,6 +78,11 @@ def answer(status: int, code: str = "") -> AWSResponse:
     return AWSResponse("http://127.0.0.1", status, {}, _Raw(body))
 
 
+def is_here() -> bool:
+    """Whether the server's package is installed: it has no build for some machines."""
+    return _program().exists()
+
+
 @contextmanager
 def running() -> Iterator[S3Server]:
     """Start a server with an empty bucket; end it and remove its folder, whatever happened.
@@ -106,6 +111,10 @@ def running() -> Iterator[S3Server]:
                 Path(f"/tmp/seaweedfs-{role}-grpc-{ports[f'{role}.port.grpc']}.sock").unlink(missing_ok=True)
 
 
+def _program() -> Path:
+    return Path(sysconfig.get_path("scripts"), "weed")
+
+
 def _server(url: str) -> S3Server:
     access, secret = "studio", "studio-test-secret"
     client = boto3.Session(aws_access_key_id=access, aws_secret_access_key=secret, region_name="us-east-1").client(
@@ -122,7 +131,7 @@ def _command(folder: Path, ports: dict[str, int], server: S3Server) -> list[str]
         "name": "studio", "actions": ["Admin", "Read", "Write", "List"],
         "credentials": [{"accessKey": server.access_key, "secretKey": server.secret_key}]}]}), encoding="utf-8")
     return [
-        str(Path(sysconfig.get_path("scripts"), "weed")), f"-logdir={folder}", "server", "-s3", f"-dir={data}",
+        str(_program()), f"-logdir={folder}", "server", "-s3", f"-dir={data}",
         "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-volume.max=8",
         f"-s3.config={access}", "-s3.autoCreateBucket=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
         f"-s3.localSocket={folder / 's3.sock'}", f"-filer.localSocket={folder / 'filer.sock'}",

@@ -6,6 +6,7 @@ The order is that of domain/fairness.py: class, then the team and the person wit
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,12 +24,14 @@ from studio import notify
 from studio.domain.fairness import Waiting, in_turn
 from studio.domain.spec import run_steps
 from studio.domain.states import JobStatus
-from studio.models import Pool, RenderJob, Share, Team, User, Worker
+from studio.models import Campaign, Pool, RenderJob, Share, Team, User, Worker
 from studio.models.renders import OWN_ORDER, RenderJobQuerySet
 from studio.services import paces
 
 #: Campaigns told that the queue moved; pages of further ones see it at their next refresh.
 MOVED_CAMPAIGNS = 50
+#: Seconds between two such tellings by one worker: quick renders would else send thousands of them a second.
+MOVED_SECONDS = 1.0
 #: Jobs of each person that are given a place; for further ones the page shows none.
 PLACES = 500
 
@@ -47,7 +50,7 @@ def claim_next(worker: str) -> RenderJob | None:
     if draining:
         return None
     with transaction.atomic(durable=True):
-        pk = _first(RenderJob.objects.waiting().for_pool(pool))
+        pk = _first(pool)
         if pk is None or not RenderJob.objects.move(
             pk, JobStatus.RUNNING, lease_token=uuid4(), lease_until=lease_end(), worker=worker,
             attempts=F("attempts") + 1, started_at=timezone.now(), step=0,
@@ -58,19 +61,32 @@ def claim_next(worker: str) -> RenderJob | None:
         Team.objects.filter(pk=job.team_id).update(virtual_time=F("virtual_time") + job.cost)
         Share.objects.filter(pk=job.share_id).update(virtual_time=F("virtual_time") + job.cost)
         notify.job_changed(job, JobStatus.RUNNING)
-    notify.queue_moved(waiting_campaigns())
+    _tell_that_the_queue_moved()
     return job
 
 
-def _first(jobs: RenderJobQuerySet) -> UUID | None:
-    """Lock the first of `jobs` in turn whose team and person may have another one running."""
+def _first(pool: int | None) -> UUID | None:
+    """Lock the first job in turn that a worker of `pool` may take and whose team and person may have one more running.
+
+    The head of each person's line is one probe of the index `renderjob_queued`, however long the line is; so the
+    conditions on jobs are such that it can answer them without a join.
+    """
+    shares = Share.objects.all()
+    jobs = RenderJob.objects.filter(status=JobStatus.QUEUED).order_by(*OWN_ORDER)
+    if paused := list(Campaign.objects.exclude(paused_at=None).values_list("pk", flat=True)):
+        jobs = jobs.exclude(campaign__in=paused)
+    if pool is None:
+        shares = shares.filter(team__pool=None)
+        if bound := list(Pool.objects.exclude(priority=None).values_list("priority", flat=True)):
+            jobs = jobs.exclude(priority__in=bound)
+    else:
+        jobs = jobs.for_pool(pool)
     own = jobs.filter(share=OuterRef("pk"))
-    # The head of each person's line is one probe of the index, however long the line is.
-    shares = Share.objects.annotate(
+    lines = shares.annotate(
         head=Subquery(own.values("priority")[:1]), since=Subquery(own.values("created_at")[:1]),
     ).filter(head__isnull=False).order_by("head", "team__virtual_time", "virtual_time", "since", "pk")
-    for share in shares:
-        if not _may_run(share):
+    for share, team in lines.values_list("pk", "team_id"):
+        if not _may_run(share, team):
             continue
         mine = jobs.filter(share=share).select_for_update(skip_locked=True, of=("self",))
         pk = mine.values_list("pk", flat=True).first()
@@ -79,19 +95,32 @@ def _first(jobs: RenderJobQuerySet) -> UUID | None:
     return None
 
 
-def _may_run(share: Share) -> bool:
+def _may_run(share: int, team: int) -> bool:
     """Whether the caps on running renders leave room. Exact: claims of one team wait for each other."""
     team_cap, person_cap = settings.RUNNING_PER_TEAM, settings.RUNNING_PER_PERSON
     if not team_cap and not person_cap:
         return True
-    Team.objects.select_for_update(no_key=True).get(pk=share.team_id)
-    running = RenderJob.objects.filter(team=share.team_id, status=JobStatus.RUNNING).aggregate(
+    Team.objects.select_for_update(no_key=True).get(pk=team)
+    running = RenderJob.objects.filter(team=team, status=JobStatus.RUNNING).aggregate(
         team=Count("pk"), person=Count("pk", filter=Q(share=share)))
     return (not team_cap or running["team"] < team_cap) and (not person_cap or running["person"] < person_cap)
 
 
+_told_at = -MOVED_SECONDS
+
+
+def _tell_that_the_queue_moved() -> None:
+    """Tell the campaigns whose pages show a place in the queue that has just moved up, now and then."""
+    global _told_at
+    now = time.monotonic()
+    if now - _told_at < MOVED_SECONDS:
+        return
+    _told_at = now
+    notify.queue_moved(waiting_campaigns())
+
+
 def waiting_campaigns() -> set[int]:
-    """Campaigns whose pages show a place in the queue that has just moved up."""
+    """Campaigns whose pages show a place in the queue that may have moved."""
     queued = RenderJob.objects.filter(status=JobStatus.QUEUED)
     return set(queued.order_by().values_list("campaign_id", flat=True).distinct()[:MOVED_CAMPAIGNS])
 

@@ -42,7 +42,7 @@ class RenderWorker:
         self._environment = os.environ | {
             "BROKER_URL": broker, "REDIS_URL": broker, "VAR_DIR": str(settings.VAR_DIR), "WORKER_NAME": "worker-t",
             "MODEL_DIR": str(model or ""), "MODEL_THREADS": "1", "MODEL_DEVICE": "cpu", "LEASE_SECONDS": "4",
-            "STUDIO_TEST_DATABASE": str(database["NAME"])}
+            "DJANGO_SETTINGS_MODULE": "zimage_web.settings", "STUDIO_TEST_DATABASE": str(database["NAME"])}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -80,7 +80,6 @@ class RenderWorker:
 #: Celery's command line on the test's database instead of the one in the settings.
 _CELERY = """
 import os, sys
-os.environ["DJANGO_SETTINGS_MODULE"] = "zimage_web.settings"
 from django.conf import settings
 settings.DATABASES["default"]["NAME"] = os.environ["STUDIO_TEST_DATABASE"]
 from celery.__main__ import main
