@@ -24,7 +24,7 @@ from studio.models import Asset, RenderBatch, RenderJob
 from studio.services import dispatch, rendering, upkeep
 from studio.worker.finisher import Finisher
 from tests.conftest import Cast, SignIn, make_cast
-from tests.factories import BatchFactory, job, worker
+from tests.factories import BatchFactory, ad_format, job, worker
 from tests.services.fake import FlatRenderer
 from tests.web.sockets import BrowserSocket
 from tests.web.world import composer
@@ -100,6 +100,7 @@ def test_one_id_from_the_request_to_the_stored_picture(
     committed: Cast, sign_in: SignIn, caplog: pytest.LogCaptureFixture,
 ) -> None:
     worker()
+    ad_format("taobao-main")  # an earlier test may have emptied the table
     client = sign_in(committed.person("marketer"), X_Request_ID=OURS)
     url = reverse("create-render", args=[committed.campaign.slug])
     assert client.post(url, composer(count=2)).status_code == 302
