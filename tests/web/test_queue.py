@@ -202,7 +202,7 @@ def test_a_failed_tile_says_why_and_what_to_do(cast: Cast, sign_in: SignIn) -> N
     body = text(sign_in(cast.marketer, Accept_Language="en").get(studio(cast.campaign)))
     tiles = {pk: body[body.index(f'id="frame-{pk}"'):].split("</figure>")[0] for pk in (failed.pk, ended.pk)}
     assert "There is not enough memory for 64 px." in tiles[failed.pk]
-    assert '<span class="why">Nothing was charged.</span>' in tiles[failed.pk]
+    assert '<span class="hint">Nothing was charged.</span>' in tiles[failed.pk]
     assert "Another seed" in tiles[failed.pk] and "Retry" in tiles[failed.pk]
     assert "Another seed" not in tiles[ended.pk] and "Retry" in tiles[ended.pk]
     seen = text(sign_in(cast.viewer, Accept_Language="en").get(studio(cast.campaign)))
