@@ -28,7 +28,7 @@ def fill() -> None:
             job(CampaignFactory.create(team=team, created_by=UserFactory.create(password="!")), reserved=False)
     # Each person's first one, again and again.
     columns = ", ".join(
-        connection.ops.quote_name(field.column) for field in RenderJob._meta.concrete_fields
+        connection.ops.quote_name(str(field.column)) for field in RenderJob._meta.concrete_fields
         if field.name not in ("id", "position"))
     new_id = "gen_random_uuid()" if connection.vendor == "postgresql" else "lower(hex(randomblob(16)))"
     with connection.cursor() as cursor:

@@ -15,7 +15,7 @@ app = Celery("plain", broker=os.environ.get("BROKER_URL", "memory://"), set_as_c
 app.conf.update(task_default_queue="plain", task_ignore_result=True, worker_prefetch_multiplier=1)
 
 
-@app.task(name="plain.render")
+@app.task(name="plain.render")  # type: ignore[untyped-decorator]  # Celery has no types
 def render(payload: dict[str, Any]) -> None:
     """Sleep, encode, store."""
     for _ in range(payload["steps"]):

@@ -19,23 +19,25 @@ TARGET = 3
 
 
 def ask(teams: int, pictures: int) -> list[UUID]:
-    """Each of so many new teams asks for so many pictures, one request each; their ids, newest last."""
+    """Each of so many new teams asks for so many pictures, up to 8 in a request; their ids, newest last."""
     from django.utils import timezone
 
     from studio.domain.roles import Role
+    from studio.domain.spec import MAX_COUNT
     from studio.models import Campaign, RenderJob
     from studio.services import models, renders
     from tests.factories import CampaignFactory, TeamFactory, member_of, render_request
 
-    card, found = models.current().card, []
+    card = models.current().card
+    found: list[UUID] = []
     for _ in range(teams):
         team = TeamFactory.create(monthly_pictures=100_000)
         person = member_of(team, Role.MARKETER)
         campaign = CampaignFactory.create(team=team, created_by=person)
-        for number in range(pictures):
+        for done in range(0, pictures, MAX_COUNT):
             batch = renders.request_render(
                 user=person, campaign=Campaign.objects.get(pk=campaign.pk), request_key=uuid4(), card=card,
-                request=render_request(count=1, seed=number), today=timezone.localdate())
+                request=render_request(count=min(MAX_COUNT, pictures - done)), today=timezone.localdate())
             found += list(RenderJob.objects.filter(batch=batch).values_list("pk", flat=True))
     return found
 
@@ -80,7 +82,8 @@ def waits(claim: Callable[[], UUID | None], crowds: int) -> list[int]:
     ask(crowds, CROWD // crowds)
     for _ in range(MINUTE):
         claim()
-    few, found, others = set(ask(1, FEW)), [], 0
+    few, others = set(ask(1, FEW)), 0
+    found: list[int] = []
     while len(found) < FEW:
         taken = claim()
         assert taken is not None, "the few are still in the queue"

@@ -289,5 +289,6 @@ def _meaning(error: Exception) -> StorageError:
 
 def _answer(error: Exception) -> tuple[int, str]:
     """HTTP status and S3 error code of the store's answer; (0, "") when there was none."""
-    response: dict[str, dict[str, Any]] = getattr(error, "response", {})
+    # botocore's errors of the connection have a `response`, too: None.
+    response: dict[str, dict[str, Any]] = getattr(error, "response", None) or {}
     return response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0), response.get("Error", {}).get("Code", "")

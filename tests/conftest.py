@@ -21,7 +21,7 @@ from studio import notify, queue
 from studio.domain.events import Event
 from studio.domain.roles import Role
 from studio.models import Campaign, Team, User
-from studio.services import dispatch
+from studio.services import delivery, dispatch
 from tests.factories import CampaignFactory, TeamFactory, UserFactory, member_of
 
 _FOLDER = Path(tempfile.mkdtemp(prefix=f"studio-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}-"))
@@ -109,6 +109,12 @@ def make_cast() -> Cast:
         team=team, campaign=CampaignFactory.create(team=team, created_by=people["marketer"]), **people,
         other_team=other, other_campaign=CampaignFactory.create(team=other, created_by=stranger),
         stranger=stranger, superuser=UserFactory.create(is_superuser=True))
+
+
+@pytest.fixture(autouse=True)
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that a test takes away stays away: nobody waits for it."""
+    monkeypatch.setattr(delivery, "PAUSES", ())
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+from importlib import import_module
 from pathlib import Path
 from uuid import UUID
 
@@ -109,3 +110,12 @@ def test_a_disk_that_fails_says_so(monkeypatch: pytest.MonkeyPatch, code: int, k
     with pytest.raises(kind) as caught:
         storage.put(KEY, b"x", "image/png")
     assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize("name", ["ConnectionClosedError", "EndpointConnectionError", "ReadTimeoutError"])
+def test_a_line_to_the_store_that_breaks_is_a_store_that_is_away(name: str) -> None:
+    """These errors of botocore's have a `response` without anything in it."""
+    error = getattr(import_module("botocore.exceptions"), name)(endpoint_url="http://127.0.0.1", error="broken")
+    with pytest.raises(storage.StorageError) as caught, storage._translated():
+        raise error
+    assert caught.value.code == "storage_failed"

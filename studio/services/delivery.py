@@ -19,6 +19,10 @@ from studio.models import Asset, RenderJob
 from studio.services import activity, guides, quotas, tallies
 from studio.services.guides import Prepared
 
+#: Seconds to wait before a store that is away is asked again; then the picture is given up. Without them a short
+#: outage would fail the whole queue, one job after the other.
+PAUSES = (1.0, 2.0, 4.0, 8.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -40,8 +44,8 @@ def store(job: RenderJob, prepared: Prepared, rendered: Rendered, provenance: di
     thumb = imaging.thumbnail(image)
     encoded = time.perf_counter()
     digest = sha256(data).hexdigest()
-    file_key = storage.put(storage.asset_key(job.pk, digest, "png"), data, "image/png")
-    thumb_key = storage.put(storage.asset_key(job.pk, digest, "thumb.webp"), thumb, "image/webp")
+    file_key = _put(storage.asset_key(job.pk, digest, "png"), data, "image/png")
+    thumb_key = _put(storage.asset_key(job.pk, digest, "thumb.webp"), thumb, "image/webp")
     stored = time.perf_counter()
     assert job.started_at is not None
     timings = {
@@ -55,6 +59,18 @@ def store(job: RenderJob, prepared: Prepared, rendered: Rendered, provenance: di
         "pixels": guides.pixels(rendered.image), "attempt": job.attempts, "worker": job.worker,
         **provenance, "engine": sorted(provenance), "timings": timings}
     return Picture(file_key, thumb_key, digest, len(data), recipe)
+
+
+def _put(key: str, data: bytes, content_type: str) -> str:
+    """Keep the file, with patience for a store that is away. The worker's heartbeat keeps the lease meanwhile."""
+    for pause in PAUSES:
+        try:
+            return storage.put(key, data, content_type)
+        except storage.StorageError as error:
+            if error.code != storage.StorageError.code:
+                raise  # full, or misconfigured: waiting would not mend it
+        time.sleep(pause)
+    return storage.put(key, data, content_type)
 
 
 def _ms(seconds: float) -> float:

@@ -78,7 +78,7 @@ def _first(pool: int | None) -> UUID | None:
     if pool is None:
         shares = shares.filter(team__pool=None)
         if bound := list(Pool.objects.exclude(priority=None).values_list("priority", flat=True)):
-            jobs = jobs.exclude(priority__in=bound)
+            jobs = jobs.exclude(priority__in=[priority for priority in bound if priority is not None])
     else:
         jobs = jobs.for_pool(pool)
     own = jobs.filter(share=OuterRef("pk"))

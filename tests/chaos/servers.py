@@ -157,7 +157,7 @@ class RabbitMQ:
         self.url = f"amqp://guest:guest@127.0.0.1:{self._port}//"
 
     def _takes_messages(self) -> bool:
-        from kombu import Connection
+        from kombu.connection import Connection
         from kombu.exceptions import OperationalError
 
         if not _listens(self._port):

@@ -9,6 +9,7 @@ import pytest
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
+from studio import storage
 from studio.models import Asset, RenderJob
 from studio.services import delivery, rendering, upkeep, workers
 from tests.conftest import Cast
@@ -61,3 +62,29 @@ def test_at_its_ends(cast: Cast, monkeypatch: pytest.MonkeyPatch, module: Any, n
     else:
         taken_up_again(mine)
     assert balance(cast.team) == (0, 1)
+
+
+@pytest.mark.parametrize(("error", "puts", "status"), [
+    (storage.StorageError(), 3, "done"), (storage.StorageFull(), 1, "failed"),
+    (storage.StorageMisconfigured(), 1, "failed"),
+])
+def test_a_store_that_is_away_for_a_moment_costs_no_picture(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch, error: Exception, puts: int, status: str,
+) -> None:
+    worker()
+    mine, tried, put = job(cast.campaign), 0, storage.put
+
+    def away_twice(key: str, data: bytes, content_type: str) -> str:
+        nonlocal tried
+        tried += 1
+        if tried < 3:
+            raise error
+        tried = 3
+        return put(key, data, content_type)
+
+    monkeypatch.setattr(delivery, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(storage, "put", away_twice)
+    rendering.run_next(FlatRenderer(), "worker-1")
+    mine.refresh_from_db()
+    assert (tried, mine.status) == (puts, status) and mine.attempts == 1
+    assert ledger(mine) == ["reserve", "settle" if status == "done" else "release"]

@@ -12,13 +12,14 @@ app = Celery("naive", broker=os.environ.get("NAIVE_BROKER", "memory://"), set_as
 app.conf.update(task_default_queue="naive", task_ignore_result=True, worker_prefetch_multiplier=1)
 
 
-@app.task(name="naive.early", acks_late=False)
+@app.task(name="naive.early", acks_late=False)  # type: ignore[untyped-decorator]  # Celery has no types
 def early(folder: str, seconds: float) -> None:
     """Acknowledged before it begins, which is Celery's default."""
     _render(Path(folder), seconds)
 
 
-@app.task(name="naive.late", acks_late=True, reject_on_worker_lost=True)
+@app.task(  # type: ignore[untyped-decorator]  # Celery has no types
+    name="naive.late", acks_late=True, reject_on_worker_lost=True)
 def late(folder: str, seconds: float) -> None:
     """Acknowledged when it has ended."""
     _render(Path(folder), seconds)
