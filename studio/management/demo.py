@@ -53,8 +53,8 @@ class Plan:
 CAMPAIGNS = (
     Plan("冬日礼遇 · 新春有礼", "Winter gifts for the new year", 13,
          ("taobao-main", "xiaohongshu-3x4", "douyin-9x16", "wechat-lead"), (
-             Shot("wechat-lead", 11, "红灯笼在右侧，金色放射背景",
-                  "a red lantern on the right, gold sunburst background", status=AssetStatus.IN_REVIEW),
+             Shot("wechat-lead", 11, "红灯笼在右侧，金色渐变背景",
+                  "a red lantern on the right, soft gold gradient background", status=AssetStatus.IN_REVIEW),
              Shot("douyin-9x16", 5, "蓝色光斑背景上的雪人", "a snowman on a blue background with bokeh lights"),
              Shot("xiaohongshu-3x4", 77, "红色放射背景上的礼物", "a gift box on a red sunburst background", 2,
                   AssetStatus.APPROVED))),
