@@ -72,6 +72,7 @@ def main(database: str) -> int:
             fill()
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
+        connection.close()  # the pool has one for each claimer
         for claimers in CLAIMERS:
             rate, median = claims(claimers)
             print(f"{database:12}{claimers:>4} claimers{rate:>10.0f} claims/s{median:>10.1f} ms each (median)")

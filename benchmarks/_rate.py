@@ -27,11 +27,12 @@ def queue_up(pictures: int) -> float:
     """Ask for so many pictures of three teams; returns requests per second, 8 pictures each."""
     from django.utils import timezone
 
+    from studio.domain.modelcard import ModelCard
     from studio.domain.roles import Role
-    from studio.services import models, renders
+    from studio.services import renders
     from tests.factories import CampaignFactory, TeamFactory, member_of, render_request
 
-    card = models.current().card
+    card = ModelCard("Sleeper", sizes=((64, 64),))  # so that 64 px are rendered, not only delivered
     campaigns = []
     for _ in range(3):
         team = TeamFactory.create(monthly_pictures=100_000)

@@ -84,8 +84,10 @@ def _first(pool: int | None) -> UUID | None:
     own = jobs.filter(share=OuterRef("pk"))
     lines = shares.annotate(
         head=Subquery(own.values("priority")[:1]), since=Subquery(own.values("created_at")[:1]),
-    ).filter(head__isnull=False).order_by("head", "team__virtual_time", "virtual_time", "since", "pk")
-    for share, team in lines.values_list("pk", "team_id"):
+    ).order_by(F("head").asc(nulls_last=True), "team__virtual_time", "virtual_time", "since", "pk")
+    for share, team, head in lines.values_list("pk", "team_id", "head"):
+        if head is None:  # nothing waits for this person, nor for those behind
+            return None
         if not _may_run(share, team):
             continue
         mine = jobs.filter(share=share).select_for_update(skip_locked=True, of=("self",))
