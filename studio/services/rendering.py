@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from typing import Protocol
 
 import structlog
 from django.db import InterfaceError, OperationalError
@@ -23,6 +24,9 @@ from studio.services import delivery, dispatch, guides, occupancy, workers
 from studio.services.guides import Prepared
 
 log = structlog.get_logger(__name__)
+
+#: How long before the last step of a render ends the next one may be claimed.
+AHEAD_SECONDS = 0.25
 
 UNEXPECTED = {
     "code": "unexpected", "params": {},
@@ -39,25 +43,41 @@ def at_once(work: Callable[[], None]) -> None:
     work()
 
 
-def run_next(renderer: Renderer, worker: str, later: Later = at_once) -> bool:
-    """Claim one job and see it to its end. False when nothing was queued."""
-    job = dispatch.claim_next(worker)
+class Claims(Protocol):
+    """Where a worker's next job comes from; worker/claims.py claims it ahead."""
+
+    def soon(self) -> None:
+        """The next job will be wanted in a moment."""
+        ...
+
+    def take(self) -> RenderJob | None:
+        """The next job; None when nothing is queued."""
+        ...
+
+
+def run_next(renderer: Renderer, worker: str, later: Later = at_once, claims: Claims | None = None) -> bool:
+    """Claim one job, or take it from `claims`, and see it to its end. False when nothing was queued."""
+    job = claims.take() if claims else dispatch.claim_next(worker)
     if job is None:
         occupancy.of(worker).rest()
         return False
-    run_job(job, renderer, later)
+    run_job(job, renderer, later, claims.soon if claims else None)
     return True
 
 
-def run_job(job: RenderJob, renderer: Renderer, later: Later = at_once) -> None:
+def run_job(
+    job: RenderJob, renderer: Renderer, later: Later = at_once, nearly_done: Callable[[], None] | None = None,
+) -> None:
     """Render a claimed job; hand the picture to `later`, which stores it and closes the job.
+
+    `nearly_done` is called once when hardly more than a step is left.
 
     Expected failures and bugs both end as a failed job that costs nothing; a bug is raised again
     after it is recorded. A cancelled job, or a lease that went to another worker, ends silently.
     Raises OperationalError or InterfaceError when the database is away; upkeep then queues the job again.
     """
     started = time.perf_counter()
-    lease = Lease(job)
+    lease = Lease(job, nearly_done)
     _held.add(lease)
     work: Callable[[], None] | None = None
     try:
@@ -145,9 +165,10 @@ STEP_SECONDS = 0.5
 class Lease:
     """A running job's hold on its row: renewed by every step and by the worker's heartbeat."""
 
-    def __init__(self, job: RenderJob) -> None:
+    def __init__(self, job: RenderJob, nearly_done: Callable[[], None] | None = None) -> None:
         assert job.lease_token is not None
         self.job, self._token = job, job.lease_token
+        self._nearly_done, self._stepped = nearly_done, time.monotonic()
         self._told = float("-inf")  # when the workers page last heard of a step, by time.monotonic()
 
     def renew(self, **fields: object) -> bool:
@@ -161,6 +182,13 @@ class Lease:
         # After the last step it is done sooner here than anywhere else.
         if _ends_at is not None and time.monotonic() >= _ends_at and step.index < step.total:
             raise HandedBack
+        now, before = time.monotonic(), self._stepped
+        self._stepped = now
+        # Not long before: meanwhile another worker might have taken it.
+        left = (step.total - step.index) * (now - before)
+        if self._nearly_done and _ends_at is None and left <= AHEAD_SECONDS:
+            self._nearly_done()
+            self._nearly_done = None
         notify.job_step(self.job, step.index, step.preview)
         if (now := time.monotonic()) - self._told >= STEP_SECONDS:
             self._told = now

@@ -26,6 +26,7 @@ from studio.domain.spec import Engine, Renderer
 from studio.models import RenderJob
 from studio.services import models, occupancy, rendering, upkeep, workers
 from studio.services.models import Chosen
+from studio.worker.claims import Claims
 from studio.worker.finisher import Finisher
 
 log = structlog.get_logger(__name__)
@@ -62,9 +63,9 @@ def render_all() -> None:
     Between two jobs the model is changed when another one was activated, and the checks that people asked
     for are made.
     """
-    with Finisher() as finisher:
+    with Finisher() as finisher, Claims(settings.WORKER_NAME) as claims:
         while celery_state.should_stop is None and _follow() and (
-                _checked() or rendering.run_next(_ready(), settings.WORKER_NAME, finisher.later)):
+                _checked() or rendering.run_next(_ready(), settings.WORKER_NAME, finisher.later, claims)):
             _look_at_memory()
     if celery_state.should_stop is not None and RenderJob.objects.waiting().exists():
         queue.wake()  # what this process leaves, another may take at once
