@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -77,6 +78,7 @@ def main() -> int:
 def run(shape: str, plan: Plan, seed: int, keep: Path | None) -> int:
     """Start servers, set the environment, and go on in `story`, which needs Django."""
     print(f"== {shape}: seed {seed}", flush=True)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # so that the small disk is taken down, too
     with ExitStack() as held:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True)))
         if keep:
