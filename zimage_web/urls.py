@@ -5,6 +5,7 @@ from __future__ import annotations
 from allauth.account import views as account
 from django.urls import include, path, re_path
 
+handler500 = "studio.web.views.errors.fault"
 urlpatterns = [
     path("", include("studio.web.urls")),
     path("login/", account.login, name="account_login"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_a_job_asked_for_after_the_look_ahead_is_taken_as_well(cast: Cast, claim
 def test_a_slow_render_claims_nothing_long_before_its_end(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     """With half a second a step, only the last step is near enough to the end."""
     clock, told = [0.0], []
-    monkeypatch.setattr(rendering.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
 
     def tick(index: int) -> None:
         clock[0] += 0.5
