@@ -41,9 +41,10 @@ def lease_end() -> datetime:
     return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
 
 
-def claim_next(worker: str) -> RenderJob | None:
+def claim_next(worker: str, *, ahead: bool = False) -> RenderJob | None:
     """Take the next job that this worker may render; None when there is none, or when it is being drained.
 
+    `ahead`: it will be rendered in a moment, from `begin` on; if the process dies before, that is no attempt.
     On PostgreSQL rows another worker is taking are skipped; on SQLite writers stand in line.
     """
     pool, draining = Worker.objects.filter(name=worker).values_list("pool", "draining").first() or (None, False)
@@ -53,7 +54,7 @@ def claim_next(worker: str) -> RenderJob | None:
         pk = _first(pool)
         if pk is None or not RenderJob.objects.move(
             pk, JobStatus.RUNNING, lease_token=uuid4(), lease_until=lease_end(), worker=worker,
-            attempts=F("attempts") + 1, started_at=timezone.now(), step=0,
+            attempts=F("attempts") + 1, started_at=None if ahead else timezone.now(), step=0,
         ):
             return None
         job = RenderJob.objects.select_related(
@@ -63,6 +64,13 @@ def claim_next(worker: str) -> RenderJob | None:
         notify.job_changed(job, JobStatus.RUNNING)
     _tell_that_the_queue_moved()
     return job
+
+
+def begin(job: RenderJob) -> bool:
+    """A job that was claimed ahead is rendered from now on. False: it is not ours any more."""
+    job.started_at = timezone.now()
+    ours = RenderJob.objects.filter(pk=job.pk, status=JobStatus.RUNNING, lease_token=job.lease_token)
+    return ours.update(started_at=job.started_at, lease_until=lease_end()) == 1
 
 
 def _first(pool: int | None) -> UUID | None:

@@ -54,8 +54,11 @@ def _take_back_one(job: RenderJob) -> bool:
     with transaction.atomic(durable=True):
         # The token fences against a worker that renewed or finished since the row was read.
         ours = RenderJob.objects.filter(lease_token=job.lease_token, lease_until=job.lease_until)
-        if job.attempts < settings.MAX_ATTEMPTS:
-            if not ours.move(job.pk, JobStatus.QUEUED, started_at=None, step=0):
+        # Claimed ahead and never begun: what ended its worker was another job.
+        innocent = job.started_at is None
+        if innocent or job.attempts < settings.MAX_ATTEMPTS:
+            attempts = job.attempts - innocent
+            if not ours.move(job.pk, JobStatus.QUEUED, started_at=None, step=0, attempts=attempts):
                 return False
             notify.job_changed(job, JobStatus.QUEUED)
         else:

@@ -22,13 +22,13 @@ class Claims:
     def soon(self) -> None:
         """The next job will be wanted in a moment."""
         if self._next is None:
-            self._next = self._pool.submit(dispatch.claim_next, self._worker)
+            self._next = self._pool.submit(dispatch.claim_next, self._worker, ahead=True)
 
     def take(self) -> RenderJob | None:
         """The next job; None when nothing is queued. What the database raises is raised here."""
         ahead, self._next = self._next, None
         found = ahead.result() if ahead else None
-        return found or dispatch.claim_next(self._worker)
+        return found if found and dispatch.begin(found) else dispatch.claim_next(self._worker)
 
     def __enter__(self) -> Self:
         return self

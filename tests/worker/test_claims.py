@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from studio.models import RenderJob
-from studio.services import dispatch, quotas, rendering
+from studio.services import dispatch, quotas, rendering, renders, upkeep
 from studio.worker.claims import Claims
 from tests.conftest import Cast, make_cast
 from tests.factories import job, ledger
@@ -62,6 +62,27 @@ def test_a_job_asked_for_after_the_look_ahead_is_taken_as_well(cast: Cast, claim
     late = job(cast.campaign)
     found = claims.take()
     assert found is not None and found.pk == late.pk
+
+
+def test_a_job_that_waits_beside_one_that_kills_its_worker_loses_no_attempt(cast: Cast) -> None:
+    innocent = job(cast.campaign)
+    for _ in range(5):
+        taken = dispatch.claim_next("worker-1", ahead=True)
+        assert taken is not None and taken.pk == innocent.pk
+        assert upkeep.take_back(worker="worker-1") == 1 and states() == [("queued", 0)]
+    taken = dispatch.claim_next("worker-1", ahead=True)
+    assert taken is not None and dispatch.begin(taken)  # begun: from here on it may be the one that kills
+    assert upkeep.take_back(worker="worker-1") == 1 and states() == [("queued", 1)]
+
+
+def test_a_job_cancelled_after_it_was_claimed_ahead_is_not_begun(cast: Cast, claims: Claims) -> None:
+    mine = [job(cast.campaign) for _ in range(2)]
+    claims.soon()
+    assert claims._next is not None and claims._next.result(10) is not None
+    renders.cancel(user=cast.superuser, jobs=list(
+        RenderJob.objects.filter(pk=mine[0].pk).select_related("batch", "campaign__team")))
+    found = claims.take()
+    assert found is not None and found.pk == mine[1].pk and ledger(mine[0]) == ["reserve", "release"]
 
 
 def test_a_slow_render_claims_nothing_long_before_its_end(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
