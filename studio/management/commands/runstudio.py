@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import logging
 import os
 import sys
 from contextlib import ExitStack
@@ -40,6 +41,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: object, **options: object) -> None:
         """Run until stopped. Exits with 0 after Ctrl-C or SIGTERM, else with one line of why, and 1."""
+        # This console is for people; the programs log to files of their own.
+        logging.getLogger("studio").setLevel(logging.WARNING)
         try:
             code = self._run(_port(str(options["port"])))
         except (Refused, CommandError) as refusal:
