@@ -102,6 +102,10 @@ def run(shape: str, plan: Plan, seed: int, keep: Path | None) -> int:
         if postgresql:
             environment["DATABASE_URL"] = postgresql.url
         store = _store(held, environment) if shape == "redis" else None
+        if shape == "redis" and store is None:
+            print("left out: storage faults (the S3 server is absent)")
+        if shape != "redis" and not full:
+            print("left out: disk full (this process may not mount a small disk)")
         for name in (*OTHERS, "MODEL_DIR", "STORAGE"):
             os.environ.pop(name, None)
         os.environ.update(environment)
