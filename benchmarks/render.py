@@ -77,7 +77,7 @@ class Bench:
         """Every lever in turn; each stays on for the next."""
         ours = Ours(model.pipe, self.cache)
         for variant, lever in EXACT.items():
-            if self.wanted(variant) and (self.cuda or lever in ("", "compile")):
+            if self.cuda or lever in ("", "compile"):
                 self._variant(model, ours, variant, lever)
 
     def quantised(self, precision: str) -> None:
@@ -102,7 +102,7 @@ class Bench:
     def _variant(self, model: Model, ours: Ours, variant: str, lever: str) -> None:
         if lever and not self._pull(ours, variant, lever):
             return
-        for width, height in self._sizes(variant):
+        for width, height in self._sizes(variant) if self.wanted(variant) else ():
             row = Row(variant, _name(width, height))
             self._measure(row, ours, Stock(model.pipe), width, height)
 

@@ -19,7 +19,7 @@ LEVERS = {
     "compile": "compiles the transformer's blocks once for all sizes, and keeps the result on disk",
     "vae": "decodes with a compiled decoder and cheaper mid-block attention",
     "uint8": "rounds the picture on the GPU and copies a quarter of the bytes through pinned memory",
-    "graphs": "replays a step as one CUDA graph",
+    "graphs": "replays a step, and the text encoder, each as one CUDA graph",
 }
 
 

@@ -19,7 +19,9 @@ from studio.render.memory import TILE, out_of_memory
 _EXACT = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 #: Bytes of attention scores held at a time: 16384 positions at 1024 x 1024 px would take 1.1 GB.
 _SCORES = 256 * 2**20
-_PROBE = 16  # latent cells a side of the picture that the fast way is tried with
+#: Latent cells a side of the picture that the fast way is tried and compiled with. Compiling with 128 took 65 s instead
+#: of 37 s on an H100 and decoded 1024 x 1024 px in 47 ms instead of 51 ms.
+_PROBE = 16
 
 
 class Decoder:

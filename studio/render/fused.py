@@ -179,11 +179,14 @@ class FusedTransformer(nn.Module):
         image = torch.cat((image, image.new_zeros((-len(image)) % PADDING, 3)))
         caption = torch.stack((torch.arange(1, length + 1), *torch.zeros(2, length, dtype=torch.long)), dim=1)
         every = self._rope(torch.cat((image, caption)).to(self.device))
-        cos, sin = (part.float()[None, :, None, :].contiguous() for part in (every.real, every.imag))
+        cos, sin = every.real.float().contiguous(), every.imag.float().contiguous()
         at = len(image)
-        return (
-            (cos[:, :at].contiguous(), sin[:, :at].contiguous()), (cos[:, at:].contiguous(), sin[:, at:].contiguous()),
-            (cos, sin))
+        return _rope(cos[:at], sin[:at]), _rope(cos[at:], sin[at:]), _rope(cos, sin)
+
+
+def _rope(cos: Tensor, sin: Tensor) -> Rope:
+    # A slice with all its axes has the strides of the whole: to compiled blocks, another kind of input.
+    return cos[None, :, None, :], sin[None, :, None, :]
 
 
 def patchify(latents: Tensor) -> Tensor:

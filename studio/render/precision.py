@@ -204,10 +204,12 @@ def _torchao(precision: str) -> tuple[Any, Any]:
     finally:
         for logger, level in zip(loud, levels, strict=True):
             logger.setLevel(level)
+    # torchao would set the whole process to time several forms of every kernel while compiling: minutes at each start.
     if precision == "fp8":
         # A scale per row: with one per tensor, outliers of 6e4 leave nothing of the other values. The
         # lower bound keeps rows of zeros (padding) from dividing by zero.
-        return quantize_, Float8DynamicActivationFloat8WeightConfig(granularity=PerRow(), activation_value_lb=1e-12)
+        return quantize_, Float8DynamicActivationFloat8WeightConfig(
+            granularity=PerRow(), activation_value_lb=1e-12, set_inductor_config=False)
     if precision == "int8":
-        return quantize_, Int8DynamicActivationInt8WeightConfig()
-    return quantize_, Int8WeightOnlyConfig()
+        return quantize_, Int8DynamicActivationInt8WeightConfig(set_inductor_config=False)
+    return quantize_, Int8WeightOnlyConfig(set_inductor_config=False)

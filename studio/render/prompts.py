@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from studio.render.levers import OFF, Lever
+from studio.render.graphs import Capture, CudaCapture
+from studio.render.levers import OFF, Lever, why
+
+#: On a GPU prompts are filled up to a multiple of this many tokens, so that few graphs serve all lengths.
+_FILL = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,9 @@ class PromptEncoder:
     numbers come out of the own tokens alone, and neither the last layer nor the final norm is ever
     needed (`real_tokens`).
 
+    On a GPU, Python would take longer to start the kernels than they to run: with `graphs` the layers are
+    captured as a CUDA graph when a length comes for the second time.
+
     The cache's key is the exact prompt, and the embedding is stored as it was computed, so a hit
     renders the same bytes as a miss. At 512 tokens an entry takes 2.6 MB in bf16.
     """
@@ -39,8 +48,11 @@ class PromptEncoder:
     def __init__(
         self, text_encoder: Any, tokenizer: Any, max_tokens: int, *,
         size: int = 32, real_tokens: bool = True, cached: bool = True, device: torch.device | None = None,
+        graphs: bool = True, capture: Capture | None = None,
     ) -> None:
         """`text_encoder`: a transformers Qwen3Model, on any device; embeddings come back on `device` (None: its own).
+
+        `capture`: None takes CUDA graphs where there are any.
 
         `levers` says what became of "real_tokens" and "prompt_cache".
         """
@@ -49,6 +61,11 @@ class PromptEncoder:
         self._size = size if cached else 0
         self._device = device or text_encoder.device
         self._cache: OrderedDict[str, Encoded] = OrderedDict()
+        if capture is None and self._model.device.type == "cuda":
+            capture = CudaCapture()
+        self._capture = capture if graphs else None
+        self._fill = _FILL if capture is not None else 1  # with or without graphs: the same numbers
+        self._graphs: dict[int, _Graph | None] = {}  # by length; None: seen once
         self.levers = {
             "real_tokens": _fits(text_encoder) if real_tokens else Lever(False, OFF),
             "prompt_cache": Lever(True, f"the last {size} prompts") if cached else Lever(False, OFF),
@@ -69,8 +86,9 @@ class PromptEncoder:
         return len(self._tokenizer(self._chat(prompt), verbose=False).input_ids)
 
     def clear(self) -> None:
-        """Forget every embedding and free its memory."""
+        """Forget every embedding and graph and free their memory."""
         self._cache.clear()
+        self._graphs.clear()
 
     def _chat(self, prompt: str) -> str:
         text: str = self._tokenizer.apply_chat_template(
@@ -86,14 +104,35 @@ class PromptEncoder:
 
     def _own(self, ids: Tensor) -> Tensor:
         """The last layer's input for the tokens alone."""
+        filled = F.pad(ids, (0, -len(ids) % self._fill))[None]
+        return self._run(filled)[0, :len(ids)].clone()
+
+    def _run(self, ids: Tensor) -> Tensor:
+        length = ids.shape[1]
+        if self._capture is None or length not in self._graphs:
+            self._graphs[length] = None
+            return self._layers(ids)
+        graph = self._graphs[length]
+        try:
+            if graph is None:
+                graph = self._graphs[length] = _Graph(self._layers, ids, self._capture)
+            return graph(ids)
+        except RuntimeError as error:
+            self._capture = None
+            self._graphs.clear()
+            self.levers["real_tokens"] = Lever(True, f"{self.levers['real_tokens'].reason}; no graphs: {why(error)}")
+            return self._layers(ids)
+
+    def _layers(self, ids: Tensor) -> Tensor:
+        """ids [1, tokens] -> [1, tokens, width]."""
         model = self._model
-        positions = torch.arange(len(ids), device=ids.device)[None]
-        x: Tensor = model.embed_tokens(ids[None])
+        positions = torch.arange(ids.shape[1], device=ids.device)[None]
+        x: Tensor = model.embed_tokens(ids)
         rope = model.rotary_emb(x, positions)
         for layer in model.layers[:model.config.num_hidden_layers - 1]:
             # Without a mask SDPA attends causally, which lets it take its fastest kernel.
             x = layer(x, attention_mask=None, position_ids=positions, position_embeddings=rope, use_cache=False)
-        return x[0]
+        return x
 
     def _padded(self, ids: Tensor) -> Tensor:
         """The pipeline's way."""
@@ -104,6 +143,18 @@ class PromptEncoder:
         states = self._model(input_ids=padded, attention_mask=mask, output_hidden_states=True).hidden_states
         found: Tensor = states[-2][0][mask[0]]
         return found
+
+
+class _Graph:
+    """The layers, captured for one length."""
+
+    def __init__(self, layers: Callable[[Tensor], Tensor], ids: Tensor, capture: Capture) -> None:
+        self._ids = ids.clone()
+        self._replay = capture(lambda: layers(self._ids))
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        self._ids.copy_(ids)
+        return self._replay()
 
 
 def _fits(model: Any) -> Lever:

@@ -69,7 +69,7 @@ class ZImageRenderer:
         self._stepper = Steps(self._model, wanted("graphs"), compiler=self._compiler)
         self._prompts = PromptEncoder(
             parts.text_encoder, parts.tokenizer, min(files.card.max_tokens, config.axes_lens[0] - PADDING),
-            real_tokens=wanted("real_tokens"), cached=wanted("prompt_cache"), device=device)
+            real_tokens=wanted("real_tokens"), cached=wanted("prompt_cache"), graphs=wanted("graphs"), device=device)
         self._decoder = Decoder(parts.vae, fast=wanted("vae"), uint8=wanted("uint8"))
         self._vae: Any = parts.vae.config
         self._flow = parts.scheduler

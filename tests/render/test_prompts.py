@@ -78,3 +78,35 @@ def test_an_encoder_that_needs_a_mask_is_run_padded(pipe: Any, monkeypatch: pyte
     careful = encoder(pipe)
     assert not careful.levers["real_tokens"].used and "mask" in careful.levers["real_tokens"].reason
     torch.testing.assert_close(careful.encode("a b").embedding, stock(pipe, "a b"))
+
+
+class Capture:
+    """Replays by calling, as a graph would run: on whatever its buffers hold then."""
+
+    def __init__(self, fails: bool = False) -> None:
+        self.captured, self.fails = 0, fails
+
+    def __call__(self, run: Any) -> Any:
+        if self.fails:
+            raise RuntimeError("no graphs here")
+        self.captured += 1
+        return run
+
+
+def test_replayed_for_other_prompts_it_gives_the_same(pipe: Any) -> None:
+    capture = Capture()
+    replayed = encoder(pipe, cached=False, capture=capture)
+    prompts = ["a", "a red rose", "蓝色背景上的火箭", "a red rose on a table", "a"]
+    found = [replayed.encode(prompt).embedding for prompt in prompts]
+    assert capture.captured == 1  # when a length comes for the second time
+    for prompt, one in zip(prompts, found, strict=True):
+        torch.testing.assert_close(one, stock(pipe, prompt), rtol=1e-4, atol=1e-5)
+    assert torch.equal(found[0], found[-1])
+    assert len({one.data_ptr() for one in found}) == len(found)  # none is the graph's own buffer
+
+
+def test_a_graph_that_fails_is_given_up_with_a_reason(pipe: Any) -> None:
+    failing = encoder(pipe, cached=False, capture=Capture(fails=True))
+    for _ in range(3):
+        torch.testing.assert_close(failing.encode("a").embedding, stock(pipe, "a"), rtol=1e-4, atol=1e-5)
+    assert failing.levers["real_tokens"].used and "no graphs here" in failing.levers["real_tokens"].reason
