@@ -69,3 +69,30 @@ def job_sources(to: JobStatus) -> list[JobStatus]:
 def asset_sources(to: AssetStatus) -> list[AssetStatus]:
     """The states an asset may be in before it moves to `to`."""
     return [state for state, moves in ASSET_MOVES.items() if to in moves]
+
+
+class BulkStatus(StrEnum):
+    """Life of a sheet of rows. Rows become batches while it is running."""
+
+    CHECKING = "checking"
+    CHECKED = "checked"
+    RUNNING = "running"
+    PAUSED = "paused"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+BULK_MOVES: dict[BulkStatus, frozenset[BulkStatus]] = {
+    BulkStatus.CHECKING: frozenset({BulkStatus.CHECKED, BulkStatus.CANCELLED}),
+    BulkStatus.CHECKED: frozenset({BulkStatus.CHECKING, BulkStatus.RUNNING, BulkStatus.CANCELLED}),
+    BulkStatus.RUNNING: frozenset({BulkStatus.PAUSED, BulkStatus.DONE, BulkStatus.CANCELLED}),
+    BulkStatus.PAUSED: frozenset({BulkStatus.RUNNING, BulkStatus.CANCELLED}),
+    # Failed rows can be asked for once more.
+    BulkStatus.DONE: frozenset({BulkStatus.RUNNING}),
+    BulkStatus.CANCELLED: frozenset(),
+}
+
+
+def bulk_sources(to: BulkStatus) -> list[BulkStatus]:
+    """The states from which a sheet may move to `to`."""
+    return [state for state, targets in BULK_MOVES.items() if to in targets]

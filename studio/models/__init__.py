@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from studio.models.accounts import Membership, Team, User
-from studio.models.campaigns import AdFormat, Campaign
+from studio.models.brands import BrandFont, BrandKit, BrandLogo, Term
+from studio.models.campaigns import AdFormat, Campaign, CampaignFormat
 from studio.models.dispatch import Chore, Pool, Share
 from studio.models.inputs import RenderInput
-from studio.models.renders import RenderBatch, RenderJob
+
+from studio.models.templates import Draft, Product, PromptTemplate, TemplateVersion  # isort: skip
+from studio.models.bulk import BulkRow, BulkRun  # isort: skip
+from studio.models.renders import RenderBatch, RenderJob  # isort: skip
 
 from studio.models.assets import Asset  # isort: skip
 from studio.models.reviews import Review
@@ -18,7 +22,8 @@ from studio.models.tallies import Tally
 from studio.models.workers import Pace, Worker
 
 __all__ = [
-    "Activity", "AdFormat", "Asset", "Campaign", "Chore", "Membership", "ModelEntry", "ModelKind", "ModelLayout",
-    "ModelState", "Pace", "Pool", "QualityReport", "QuotaAccount", "QuotaEntry", "RenderBatch", "RenderInput",
-    "RenderJob", "Review", "Share", "Tally", "Team", "User", "Worker",
+    "Activity", "AdFormat", "Asset", "BrandFont", "BrandKit", "BrandLogo", "BulkRow", "BulkRun", "Campaign",
+    "CampaignFormat", "Chore", "Draft", "Membership", "ModelEntry", "ModelKind", "ModelLayout", "ModelState", "Pace",
+    "Pool", "Product", "PromptTemplate", "QualityReport", "QuotaAccount", "QuotaEntry", "RenderBatch", "RenderInput",
+    "RenderJob", "Review", "Share", "Tally", "Team", "TemplateVersion", "Term", "User", "Worker",
 ]

@@ -48,6 +48,8 @@ class Asset(models.Model):
     height = models.PositiveIntegerField()
     alt = models.TextField(blank=True)
     recipe = models.JSONField()
+    #: Rules of its format that it breaks, by code; people decide what to do about them.
+    flags = models.JSONField(default=list)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = AssetQuerySet.as_manager()

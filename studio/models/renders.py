@@ -18,9 +18,11 @@ from studio.domain.spec import MAX_SEED, MAX_STEPS, SAMPLER, SAMPLERS, RenderSpe
 from studio.domain.states import CLOSED_JOBS, OPEN_JOBS, JobStatus, job_sources
 from studio.models.accounts import Team, User
 from studio.models.base import choices, one_of
+from studio.models.bulk import BulkRow
 from studio.models.campaigns import AdFormat, Campaign, sized
 from studio.models.dispatch import Pool, Share
 from studio.models.inputs import RenderInput
+from studio.models.templates import TemplateVersion
 
 
 def _sixteenths(field: str) -> Exact:
@@ -56,6 +58,13 @@ class RenderBatch(models.Model):
     control_scale = models.FloatField(null=True)
     loras = models.JSONField(default=list)
     again_of = models.ForeignKey("studio.Asset", models.PROTECT, null=True, related_name="repeats")
+    #: The template it was written with, and what its variables were: {"name": {"zh", "en"}}.
+    version = models.ForeignKey(TemplateVersion, models.PROTECT, null=True, related_name="batches")
+    values = models.JSONField(default=dict)
+    #: The line of a sheet that it stands for.
+    bulk_row = models.ForeignKey(BulkRow, models.PROTECT, null=True, related_name="batches")
+    #: What is laid over its pictures on delivery: {"logo": id or null, "headline_zh", "headline_en"}; {} for nothing.
+    overlay = models.JSONField(default=dict)
     #: Finds the batch's log lines in every process.
     request_id = models.CharField(max_length=64, blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -1,0 +1,117 @@
+"""Prompt templates: text in two languages with typed variables, written `{name}`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import product
+
+from studio.domain.errors import Invalid
+from studio.domain.i18n import gettext_noop as _
+from studio.domain.prompting import MAX_PROMPT_CHARS
+from studio.domain.variables import Value, Variable, VariableKind
+
+MAX_VARIABLES = 20
+#: `{name}`, or a doubled brace, which stands for itself, or a brace that is neither.
+_TOKEN = re.compile(r"\{\{|\}\}|\{([a-z][a-z0-9_]{0,31})\}|[{}]")
+
+
+class TemplateStatus(StrEnum):
+    """Life of a version: only a draft is changed, only the published one is offered."""
+
+    DRAFT = "draft"
+    PUBLISHED = "published"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateText:
+    """A template's two texts and its variables. Raises Invalid for one that can't be filled."""
+
+    zh: str
+    en: str
+    variables: tuple[Variable, ...]
+    used: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = [variable.name for variable in self.variables]
+        if len(names) > MAX_VARIABLES:
+            raise Invalid(_("A template has at most %(limit)d variables."), field="variables", limit=MAX_VARIABLES)
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise Invalid(_("There are two variables called “%(name)s”."), field="variables", name=twice[0])
+        for where, text in (("text_zh", self.zh), ("text_en", self.en)):
+            if len(text) > MAX_PROMPT_CHARS:
+                raise Invalid(_("The text has %(length)d characters; at most %(limit)d can be used."), field=where,
+                              length=len(text), limit=MAX_PROMPT_CHARS)
+            for name in placeholders(text, where):
+                if name not in names:
+                    raise Invalid(_("The text speaks of {%(name)s}, but there is no such variable."), field=where,
+                                  name=name)
+                if self.variable(name).kind == VariableKind.PICTURE:
+                    raise Invalid(_("{%(name)s} is a picture: it leads the render and has no place in the text."),
+                                  field=where, name=name)
+        object.__setattr__(self, "used", frozenset(placeholders(self.zh, "text_zh") + placeholders(self.en, "text_en")))
+
+    def variable(self, name: str) -> Variable:
+        """The variable called `name`. Raises KeyError."""
+        for variable in self.variables:
+            if variable.name == name:
+                return variable
+        raise KeyError(name)
+
+    @property
+    def unused(self) -> list[str]:
+        """Variables that neither text speaks of and that put no picture in: worth a warning."""
+        return [one.name for one in self.variables if one.name not in self.used and one.kind != VariableKind.PICTURE]
+
+    def defaults(self) -> dict[str, Value]:
+        """What the variables hold before anybody fills them."""
+        return {variable.name: variable.default for variable in self.variables}
+
+    def problems(self, values: Mapping[str, Value]) -> list[Invalid]:
+        """Everything that is wrong with `values`, one error a variable."""
+        found = []
+        for variable in self.variables:
+            try:
+                variable.clean(values.get(variable.name, variable.default))
+            except Invalid as error:
+                found.append(error)
+        return found
+
+    def clean(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """`values` as they go into the prompt; a missing one is its default. Raises the first of `problems`."""
+        return {one.name: one.clean(values.get(one.name, one.default)) for one in self.variables}
+
+    def fill(self, values: Mapping[str, Value]) -> tuple[str, str]:
+        """(Chinese, English), each hole filled in its language; `values` were cleaned. An empty one vanishes."""
+        return _fill(self.zh, {name: value.zh for name, value in values.items()}), _fill(
+            self.en, {name: value.en for name, value in values.items()})
+
+
+def placeholders(text: str, where: str = "") -> list[str]:
+    """The names in braces, in their order, each once. Raises Invalid (with `where`) for a brace that stands alone."""
+    found: dict[str, None] = {}
+    for token in _TOKEN.finditer(text):
+        if token.group(1):
+            found[token.group(1)] = None
+        elif token.group() in ("{", "}"):
+            raise Invalid(_("There is a single “%(brace)s” in the text: write a variable as {name}, and a brace itself "
+                            "doubled."), field=where, brace=token.group())
+    return list(found)
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    def put(token: re.Match[str]) -> str:
+        name = token.group(1)
+        return values.get(name, "") if name else token.group()[0]
+
+    return _TOKEN.sub(put, text)
+
+
+def combinations(values: Mapping[str, Iterable[Value]]) -> Iterable[dict[str, Value]]:
+    """Every combination of the values that each variable may take, the last variable changing fastest."""
+    names = list(values)
+    for chosen in product(*(list(values[name]) for name in names)):
+        yield dict(zip(names, chosen, strict=True))
