@@ -21,6 +21,14 @@ _ADMINS = frozenset({Role.ADMIN})
 
 GRANTS: dict[str, frozenset[Role]] = {
     "campaign.create": _MAKERS,
+    "campaign.edit": _MAKERS,
+    "template.edit": _MAKERS,
+    "template.publish": _REVIEWERS,
+    "template.share": _ADMINS,
+    "product.edit": _MAKERS,
+    "brand.edit": _REVIEWERS,
+    "term.manage": _ADMINS,
+    "format.manage": _ADMINS,
     "render.create": _MAKERS,
     "render.cancel": _MAKERS,
     "queue.pause": _MAKERS,
@@ -41,10 +49,12 @@ ADMINS_REASON = _("Only admins of the team can do this.")
 SHARED_REASONS = {
     "model.manage": _("All teams render with the same models: only an admin of every team can change them."),
     "worker.manage": _("All teams share the workers: only an admin of every team can drain them or set them apart."),
+    "term.manage": _("All teams are held to this list: only an admin of every team can change it."),
+    "format.manage": _("All teams deliver in the same formats: only an admin of every team can change them."),
 }
 _REASONS: dict[frozenset[Role], str] = {
     _MAKERS: MAKERS_REASON,
-    _REVIEWERS: _("Only reviewers and admins can decide on pictures."),
+    _REVIEWERS: _("Only reviewers and admins of the team can do this."),
     _ADMINS: ADMINS_REASON,
 }
 
