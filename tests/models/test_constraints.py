@@ -35,6 +35,7 @@ from studio.models import (
 )
 from tests.conftest import Cast
 from tests.factories import BatchFactory, account, ad_format, asset, job, model_entry, render_input, review, worker
+from tests.models import breaks
 
 #: constraint -> what breaks it
 BREAKS: dict[str, Callable[[Cast], Any]] = {
@@ -116,6 +117,7 @@ BREAKS: dict[str, Callable[[Cast], Any]] = {
     "report_psnr_in_range": lambda c: _report(psnr=101.0),
     "report_ssim_in_range": lambda c: _report(ssim=-1.5),
 }
+BREAKS |= breaks.BREAKS
 #: fields of one column -> what writes a second row with the same value
 UNIQUE: dict[str, Callable[[Cast], Any]] = {
     "User.email": lambda c: _change(c.viewer, email=c.admin.email),
@@ -127,6 +129,7 @@ UNIQUE: dict[str, Callable[[Cast], Any]] = {
     "Pool.priority": lambda c: [Pool.objects.create(name=name, priority=0) for name in ("one", "two")],
     "ModelEntry.name": lambda c: [model_entry("one"), model_entry("one")],
 }
+UNIQUE |= breaks.UNIQUE
 
 
 def _now() -> Any:
