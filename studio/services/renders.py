@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import count
 from secrets import randbelow
@@ -22,15 +22,34 @@ from studio.domain.modelcard import ModelCard
 from studio.domain.priority import Priority, priority_for
 from studio.domain.spec import MAX_SEED, RenderRequest, Target
 from studio.domain.states import JobStatus
-from studio.models import Asset, Campaign, RenderBatch, RenderJob, Share, User, Worker
+from studio.domain.variables import Value
+from studio.models import Asset, BulkRow, Campaign, RenderBatch, RenderJob, Share, TemplateVersion, User, Worker
 from studio.services import activity, dispatch, guides, inputs, quotas
 
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a batch was written with: a template and the values of its variables, and the sheet's line they stood in."""
+
+    version: TemplateVersion | None = None
+    values: dict[str, Value] = field(default_factory=dict)
+    bulk_row: BulkRow | None = None
+
+    @classmethod
+    def of(cls, batch: RenderBatch) -> Origin:
+        """That of an earlier batch."""
+        return cls(batch.version, {name: Value(**value) for name, value in batch.values.items()}, batch.bulk_row)
+
+
+#: Words of one's own.
+OWN_WORDS = Origin()
+
+
 def request_render(
     *, user: User, campaign: Campaign, request: RenderRequest, request_key: UUID, card: ModelCard, today: date,
-    again_of: Asset | None = None, wanted: Priority | None = None,
+    again_of: Asset | None = None, wanted: Priority | None = None, origin: Origin = OWN_WORDS,
 ) -> RenderBatch:
     """Queue the pictures of `request` and reserve their quota, all or nothing.
 
@@ -61,7 +80,8 @@ def request_render(
                 control_kind=request.control.kind if request.control else "",
                 control_scale=request.control.scale if request.control else None,
                 loras=[{"name": lora.name, "weight": lora.weight} for lora in request.loras],
-                again_of=again_of, request_id=tracing.current(),
+                again_of=again_of, request_id=tracing.current(), version=origin.version, bulk_row=origin.bulk_row,
+                values={name: value.as_json() for name, value in origin.values.items()},
                 **inputs.chosen(campaign=campaign, request=request))
             share = dispatch.join(campaign.team, user)
             _require_room(share, request.pictures)
@@ -178,7 +198,8 @@ def retry(*, user: User, job: RenderJob, card: ModelCard, today: date, new_seed:
         request, variant = replace(request, seed=randbelow(MAX_SEED + 1)), "seed"
     return request_render(
         user=user, campaign=job.campaign, request=request, request_key=_retry_key(user, job, variant), card=card,
-        today=today, again_of=None if new_seed else job.batch.again_of, wanted=_same_class(job))
+        today=today, again_of=None if new_seed else job.batch.again_of, wanted=_same_class(job),
+        origin=Origin.of(job.batch))
 
 
 def again(*, user: User, asset: Asset, card: ModelCard, today: date) -> RenderBatch:
@@ -191,7 +212,7 @@ def again(*, user: User, asset: Asset, card: ModelCard, today: date) -> RenderBa
     job = asset.job
     return request_render(
         user=user, campaign=asset.campaign, request=request_of(job), request_key=_retry_key(user, job), card=card,
-        today=today, again_of=asset, wanted=_same_class(job))
+        today=today, again_of=asset, wanted=_same_class(job), origin=Origin.of(job.batch))
 
 
 def request_of(job: RenderJob) -> RenderRequest:

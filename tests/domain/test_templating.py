@@ -67,7 +67,8 @@ def test_a_wrong_value_is_refused_by_name(variable: Variable, given: Value, why:
 
 @pytest.mark.parametrize(("fields", "why"), [
     ({"name": "Two words"}, "small Latin"), ({"name": "é"}, "small Latin"),
-    ({"kind": VariableKind.CHOICE}, "choose from"), ({"options": (PINK, PINK)}, "twice"), ({"max_length": -1}, "limited"), ({"low": 2.0, "high": 1.0}, "above"),
+    ({"kind": VariableKind.CHOICE}, "choose from"), ({"options": (PINK, PINK)}, "twice"),
+    ({"max_length": -1}, "limited"), ({"low": 2.0, "high": 1.0}, "above"),
     ({"default": Value("x" * 9), "max_length": 8}, "at most 8"), ({"options": tuple(
         Value(str(n)) for n in range(201))}, "At most 200"),
 ])
