@@ -1,9 +1,11 @@
 // Entry of the studio page.
 import { watch as batches } from "./batches.js";
 import { watch as composer } from "./composer.js";
+import { watch as draft } from "./draft.js";
 import { watch as frames } from "./frames.js";
 import { watch as inputs } from "./inputs.js";
 import { watch as mask } from "./mask.js";
+import { watch as template } from "./template.js";
 import { watch as tokens } from "./tokens.js";
 import { watch as world } from "./world.js";
 
@@ -16,4 +18,4 @@ Idiomorph.defaults.callbacks.beforeNodeMorphed = (node) => !node.matches?.("[dat
 // A question that has been answered.
 document.body.addEventListener("htmx:afterRequest", ({ detail: { elt } }) => elt.matches("[popover]") && elt.hidePopover());
 
-for (const watch of [frames, batches, composer, inputs, mask, tokens, world]) watch();
+for (const watch of [frames, batches, composer, inputs, mask, template, tokens, draft, world]) watch();

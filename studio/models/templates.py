@@ -44,6 +44,16 @@ class PromptTemplate(BilingualName):
         constraints = [named("prompttemplate")]
 
 
+class TemplateVersionQuerySet(models.QuerySet["TemplateVersion"]):
+    """Which versions are offered."""
+
+    def usable_in(self, campaign: Campaign) -> Self:
+        """The published ones of the campaign's team, and those shared with all, by name."""
+        offered = Q(template__team=campaign.team_id) | Q(template__shared=True)
+        return self.filter(offered, status=TemplateStatus.PUBLISHED, template__archived_at=None).select_related(
+            "template").order_by("template__name_en", "template__name_zh", "template")
+
+
 class TemplateVersion(models.Model):
     """One state of a template's text. `variables` is a list of `Variable.as_json`.
 
@@ -65,6 +75,8 @@ class TemplateVersion(models.Model):
     edited_at = models.DateTimeField()
     published_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     published_at = models.DateTimeField(null=True)
+
+    objects = TemplateVersionQuerySet.as_manager()
 
     class Meta:
         ordering = ["template", "-number"]

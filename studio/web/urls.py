@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from django.urls import path
 
-from studio.web.views import admin, gallery, health, home, inputs, me, media, models, queue, review, studio, workers
+from studio.web.views import (
+    admin,
+    composing,
+    gallery,
+    health,
+    home,
+    inputs,
+    me,
+    media,
+    models,
+    queue,
+    review,
+    studio,
+    workers,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -16,6 +30,9 @@ urlpatterns = [
     path("c/<slug:slug>/inputs/", inputs.add_input, name="add-input"),
     path("inputs/<uuid:pk>.png", media.input_picture, name="input"),
     path("inputs/<uuid:pk>/edges.png", media.input_edges, name="input-edges"),
+    path("c/<slug:slug>/draft/", composing.draft, name="draft"),
+    path("c/<slug:slug>/filled/", composing.filled, name="filled"),
+    path("c/<slug:slug>/prompts/", composing.prompts, name="prompts"),
     path("tokens/", inputs.tokens, name="tokens"),
     path("c/<slug:slug>/frames/", studio.frames, name="frames"),
     path("c/<slug:slug>/batches/<int:number>/", studio.batch, name="batch"),

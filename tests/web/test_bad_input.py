@@ -62,11 +62,12 @@ BAD: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     "too many pictures": (
         {"count": "8", "formats": [*sorted(PRESETS)[:8], "custom"]},
         "One request renders at most %(limit)d pictures.", {"limit": 64}),
-    "a seed in words": ({"seed": "lucky"}, "The seed is a whole number, or empty for a random one.", {}),
+    "a seed in words": (
+        {"seed": "lucky"}, "The seed is a whole number, a range such as 100–107, or empty for a random one.", {}),
     "a negative seed": ({"seed": "-1"}, "The seed is a whole number from 0 to %(limit)d.", {"limit": 2**32 - 1}),
     "a huge seed": ({"seed": BIG}, "The seed is a whole number from 0 to %(limit)d.", {"limit": 2**32 - 1}),
     "a seed of 5,000 digits": (
-        {"seed": "9" * 5000}, "The seed is a whole number, or empty for a random one.", {}),
+        {"seed": "9" * 5000}, "The seed is a whole number, a range such as 100–107, or empty for a random one.", {}),
     "steps 0": ({"steps": "0"}, "A picture takes 1 to %(limit)d steps.", {"limit": 50}),
     "51 steps": ({"steps": "51"}, "A picture takes 1 to %(limit)d steps.", {"limit": 50}),
     "steps in words": ({"steps": "many"}, "Write the number of steps as a whole number.", {}),

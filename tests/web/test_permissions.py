@@ -16,6 +16,7 @@ from studio.models import (
     Activity,
     Asset,
     Campaign,
+    Draft,
     ModelEntry,
     Pool,
     RenderBatch,
@@ -94,6 +95,9 @@ ROWS = [
     Row("add-input", "post", MAKERS, _campaign, lambda w: {"field": "source", "source_file": upload()}),
     Row("input", "get", MEMBERS, lambda w: {"pk": w.begun.pk}),
     Row("input-edges", "get", MEMBERS, lambda w: {"pk": w.begun.pk}),
+    Row("draft", "post", MAKERS, _campaign, lambda w: {"prompt_en": "a red rose"}),
+    Row("filled", "post", MEMBERS, _campaign),
+    Row("prompts", "get", MEMBERS, _campaign),
     Row("tokens", "post", SIGNED_IN, data=lambda w: {"prompt_en": "a red rose"}),
     Row("frames", "get", MEMBERS, _campaign, lambda w: {"job": str(w.queued.pk)}),
     Row("batch", "get", MEMBERS, _number),
@@ -172,7 +176,7 @@ def _state() -> list[Any]:
     """Everything that a refused request must leave as it is."""
     jobs = list(RenderJob.objects.order_by("pk").values_list("pk", "status", "rank"))
     assets = list(Asset.objects.order_by("pk").values_list("pk", "status", "picked"))
-    counts = [model.objects.count() for model in (Activity, Campaign, RenderBatch, RenderInput, Review)]
+    counts = [model.objects.count() for model in (Activity, Campaign, Draft, RenderBatch, RenderInput, Review)]
     return [jobs, assets, counts, [balance(team) for team in Team.objects.order_by("pk")],
             list(Team.objects.order_by("pk").values_list("monthly_pictures", "pool")),
             list(Worker.objects.order_by("pk").values_list("pk", "draining", "pool")),

@@ -13,91 +13,21 @@ from django.views.decorators.http import require_POST, require_safe
 
 from studio import permissions
 from studio.domain.errors import Invalid
-from studio.domain.guides import Task
-from studio.domain.priority import priority_for, why_not_urgent
-from studio.domain.prompting import MAX_PROMPT_CHARS
-from studio.domain.spec import MAX_COUNT, MAX_PICTURES, MAX_SEED, MAX_STEPS, SAMPLER_LABELS
 from studio.domain.states import JobStatus
-from studio.models import AdFormat, Asset, Campaign, QuotaAccount, RenderBatch, User
-from studio.services import guides, quotas, renders
-from studio.templatetags.studio_words import KINDS
-from studio.web import campaign_bar, model, slots
-from studio.web.forms.renders import CUSTOM, RenderForm, fresh
+from studio.models import Campaign, RenderBatch, User
+from studio.services import drafts, renders
+from studio.web import campaign_bar, composing, helper, model, slots
+from studio.web.forms.renders import RenderForm, fresh, typed
 from studio.web.http import StudioRequest, page, signed_in
 from studio.web.sheets import Waits, lane, mine, pause, sheets, waiting_times
 
 BATCHES_SHOWN = 6
 FRAMES_AT_ONCE = 100
-#: Formats offered first in a campaign that names none.
-FORMATS_SHOWN = 5
 
 
 def visible_campaign(request: StudioRequest, slug: str) -> Campaign:
     """The campaign, or a 404 for one the person cannot see."""
     return get_object_or_404(Campaign.objects.visible_to(request.user).select_related("team"), slug=slug)
-
-
-def _composer(request: StudioRequest, campaign: Campaign) -> RenderForm:
-    reuse = request.GET.get("reuse", "")
-    asset = None
-    if reuse.isdecimal() and len(reuse) < 18:
-        asset = Asset.objects.visible_to(request.user).filter(pk=reuse).select_related("job__batch").first()
-    if asset:
-        form = fresh(asset.job.batch, formats=[asset.ad_format_id or CUSTOM], seed=asset.job.seed,
-                     inputs=asset.campaign_id == campaign.pk)
-        if not asset.ad_format_id:
-            form.initial.update(custom_width=asset.width, custom_height=asset.height)
-        return form
-    wanted = list(campaign.formats.filter(active=True).values_list("key", flat=True)[:2])
-    last = campaign.batches.filter(requested_by=request.user).order_by("-number").first()
-    form = fresh(last, formats=wanted or ["xiaohongshu-3x4"])
-    begin = slots.finished(request, campaign, request.GET.get("start", ""))
-    if begin:
-        form.initial.update(task=Task.IMAGE.value, source=None, mask=None, source_asset=begin)
-    return form
-
-
-def _shaped(presets: list[AdFormat]) -> list[AdFormat]:
-    """Give each format the sides of its outline in the composer, in pixels."""
-    for preset in presets:
-        scale = min(46 / preset.width, 36 / preset.height)
-        preset.shape = (max(4, preset.width * scale), max(4, preset.height * scale))  # type: ignore[attr-defined]
-    return presets
-
-
-def _compose(request: StudioRequest, campaign: Campaign, form: RenderForm) -> dict[str, Any]:
-    """What _composer.html reads, besides the lane's numbers."""
-    wanted = set(campaign.formats.values_list("key", flat=True)) or {p.key for p in form.presets[:FORMATS_SHOWN]}
-    presets = _shaped(form.presets)
-    chosen = form.chosen()
-    count = str(form["count"].value())
-    return {
-        "form": form, "chosen": chosen, "presets": [preset for preset in presets if preset.key in wanted],
-        "others": [preset for preset in presets if preset.key not in wanted],
-        "others_chosen": sum(key not in wanted and key != CUSTOM for key in chosen),
-        "pictures": len(chosen) * int(count) if count.isdecimal() and len(count) < 4 else 0,
-        "prompt_limit": MAX_PROMPT_CHARS, "count_limit": MAX_COUNT, "seed_limit": MAX_SEED,
-        "pictures_limit": MAX_PICTURES, "steps_limit": MAX_STEPS, "samplers": SAMPLER_LABELS,
-        "model": model.card(), "world": model.world(), "quota": _quota(campaign),
-        "has_control": guides.control_available(), "no_control": guides.NO_CONTROL, "kinds": KINDS,
-        **_when(campaign, request.user), "slots": slots.filled(
-            campaign, {name: form[name].value() for name in slots.ROLES}, form.errors,
-            form.initial.get("source_asset")),
-    }
-
-
-def _when(campaign: Campaign, user: User) -> dict[str, Any]:
-    """What the choice of a class says: which one "automatic" is now and why, and who can't be urgent why not."""
-    today = timezone.localdate()
-    return {
-        "automatic": priority_for(None, role=None, deadline=campaign.deadline, today=today),
-        "days_left": (campaign.deadline - today).days if campaign.deadline else None,
-        "why_not_urgent": why_not_urgent(
-            role=permissions.role_in(user, campaign.team_id), deadline=campaign.deadline, today=today)}
-
-
-def _quota(campaign: Campaign) -> QuotaAccount:
-    return quotas.account_for(campaign.team, timezone.localdate())
 
 
 def _context(request: StudioRequest, campaign: Campaign, form: RenderForm) -> dict[str, Any]:
@@ -106,7 +36,7 @@ def _context(request: StudioRequest, campaign: Campaign, form: RenderForm) -> di
     return {
         "nav": "create", "tab": "studio", "campaign": campaign,
         "sheets": sheets(campaign, batches, request.user, waits), **_may(request.user, campaign),
-        **_compose(request, campaign, form), **lane(request.user, waits), **pause(campaign),
+        **composing.context(request, campaign, form), **lane(request.user, waits), **pause(campaign),
         **campaign_bar.counts(campaign)}
 
 
@@ -120,7 +50,8 @@ def _may(user: User, campaign: Campaign) -> dict[str, Any]:
 def studio(request: StudioRequest, slug: str) -> HttpResponse:
     """Compose and watch."""
     campaign = visible_campaign(request, slug)
-    return page(request, "studio/studio.html", _context(request, campaign, _composer(request, campaign)))
+    form, draft = composing.opened(request, campaign)
+    return page(request, "studio/studio.html", _context(request, campaign, form) | {"draft": draft})
 
 
 @require_POST
@@ -130,7 +61,13 @@ def create_render(request: StudioRequest, slug: str) -> HttpResponse:
     campaign = visible_campaign(request, slug)
     permissions.require(request.user, "render.create", campaign)
     data, errors = slots.posted(request, campaign)
-    form = RenderForm(data, upload_errors=errors, why_not_urgent=_when(campaign, request.user)["why_not_urgent"])
+    if "choose" in data:
+        shown = composing.form_of(campaign, typed(data))
+        return _shown(request, campaign, composing.form_of(campaign, composing.chosen(shown, data.get("version", ""))))
+    if "expand" in data:
+        return _shown(request, campaign, helper.expanded(campaign, data))
+    form = RenderForm(data, upload_errors=errors, versions=composing.versions(campaign),
+                      why_not_urgent=composing.when(campaign, request.user)["why_not_urgent"])
     if "remove" in data:  # a page without scripts asks for the form with that slot empty
         return page(request, "studio/studio.html", _context(request, campaign, form), status=422)
     batch = None
@@ -138,17 +75,20 @@ def create_render(request: StudioRequest, slug: str) -> HttpResponse:
         try:
             batch = renders.request_render(
                 user=request.user, campaign=campaign, request=form.request(), request_key=form.key,
-                card=model.required_card(), today=timezone.localdate(), wanted=form.wanted)
+                card=model.required_card(), today=timezone.localdate(), wanted=form.wanted,
+                origin=form.origin())
         except Invalid as error:
             form.refuse(error)
     if batch is None:
         if request.htmx:
             return page(request, "studio/_composer.html", _answer(request, campaign, form), status=422)
         return page(request, "studio/studio.html", _context(request, campaign, form), status=422)
+    drafts.discard(user=request.user, campaign=campaign)
     if not request.htmx:
         return HttpResponseRedirect(resolve_url("studio", slug))
     seed = batch.seed if form.cleaned_data["seed_locked"] else None
-    renewed = fresh(batch, formats=list(form.chosen()), seed=seed, just_sent=True)
+    renewed = fresh(
+        batch, formats=list(form.chosen()), seed=seed, just_sent=True, versions=composing.versions(campaign))
     for name in ("custom_width", "custom_height", "when"):
         renewed.initial[name] = form.cleaned_data[name]
     waits = waiting_times()
@@ -156,12 +96,20 @@ def create_render(request: StudioRequest, slug: str) -> HttpResponse:
         "sheet": sheets(campaign, [batch], request.user, waits)[0]}, status=202)
 
 
+def _shown(request: StudioRequest, campaign: Campaign, form: RenderForm) -> HttpResponse:
+    """The composer with other fields; nothing was queued."""
+    if request.htmx:
+        return page(request, "studio/_composer.html", _answer(request, campaign, form))
+    return page(request, "studio/studio.html", _context(request, campaign, form))
+
+
 def _answer(
     request: StudioRequest, campaign: Campaign, form: RenderForm, waits: Waits | None = None,
 ) -> dict[str, Any]:
     """The composer as an out-of-band fragment."""
-    return {"campaign": campaign, "oob": True, **_may(request.user, campaign), **_compose(request, campaign, form),
-            **lane(request.user, waiting_times() if waits is None else waits)}
+    return {"campaign": campaign, "oob": True, **_may(request.user, campaign),
+            **composing.context(request, campaign, form), **lane(
+                request.user, waiting_times() if waits is None else waits)}
 
 
 def _ids(request: StudioRequest, name: str) -> set[UUID]:
@@ -189,7 +137,7 @@ def frames(request: StudioRequest, slug: str) -> HttpResponse:
     jobs = [job for sheet in found for job in sheet.jobs]
     turned = [job for job in jobs if job.pk in waiting - asked and job.status == JobStatus.QUEUED]
     return page(request, "studio/_frames.html", {
-        "tab": "studio", "campaign": campaign, "sheets": found, "oob": True, "quota": _quota(campaign),
+        "tab": "studio", "campaign": campaign, "sheets": found, "oob": True, "quota": composing.quota(campaign),
         "turned": turned, "jobs": [job for job in jobs if job.pk in asked | waiting and job not in turned],
         **_may(request.user, campaign), **lane(request.user, waits), **pause(campaign),
         **campaign_bar.counts(campaign)})
