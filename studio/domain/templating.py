@@ -7,15 +7,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import product
+from typing import Any
 
 from studio.domain.errors import Invalid
+from studio.domain.guides import MAX_GUIDANCE
 from studio.domain.i18n import gettext_noop as _
-from studio.domain.prompting import MAX_PROMPT_CHARS
+from studio.domain.prompting import MAX_PROMPT_CHARS, clean_prompt
+from studio.domain.spec import MAX_COUNT, MAX_STEPS, SAMPLERS
 from studio.domain.variables import Value, Variable, VariableKind
 
 MAX_VARIABLES = 20
 #: `{name}`, or a doubled brace, which stands for itself, or a brace that is neither.
 _TOKEN = re.compile(r"\{\{|\}\}|\{([a-z][a-z0-9_]{0,31})\}|[{}]")
+
+
+#: What a template may fix, by the composer's field; each can be locked, and so can the text.
+SETTINGS = ("steps", "sampler", "guidance", "negative", "formats", "count")
+LOCKS = ("text", *SETTINGS)
 
 
 class TemplateStatus(StrEnum):
@@ -115,3 +123,32 @@ def combinations(values: Mapping[str, Iterable[Value]]) -> Iterable[dict[str, Va
     names = list(values)
     for chosen in product(*(list(values[name]) for name in names)):
         yield dict(zip(names, chosen, strict=True))
+
+
+def clean_settings(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The composer's fields that a template sets, as they can be used. Raises Invalid, naming the field."""
+    clean: dict[str, Any] = {}
+    for name, low, high in (("steps", 1, MAX_STEPS), ("count", 1, MAX_COUNT)):
+        if (number := found.get(name)) not in (None, ""):
+            if not str(number).isdecimal() or not low <= int(str(number)[:9]) <= high:
+                raise Invalid(_("“%(name)s” is a whole number from %(low)d to %(high)d."), field=name, name=name,
+                              low=low, high=high)
+            clean[name] = int(number)
+    if (guidance := found.get("guidance")) not in (None, ""):
+        try:
+            clean["guidance"] = float(guidance)
+        except (TypeError, ValueError):
+            clean["guidance"] = -1.0
+        if not 0 <= clean["guidance"] <= MAX_GUIDANCE:  # also refuses NaN
+            raise Invalid(_("Guidance is a number from 0 to %(high)s."), field="guidance", high=MAX_GUIDANCE)
+    if sampler := found.get("sampler"):
+        if sampler not in SAMPLERS:
+            raise Invalid(_("There is no sampler called “%(value)s”."), field="sampler", value=str(sampler)[:40])
+        clean["sampler"] = sampler
+    if negative := found.get("negative"):
+        clean["negative"] = clean_prompt(str(negative), field="negative")
+    if formats := found.get("formats"):
+        if not (isinstance(formats, list) and all(isinstance(key, str) for key in formats)):
+            raise Invalid(_("The template's formats can't be read."), field="formats")
+        clean["formats"] = formats
+    return clean

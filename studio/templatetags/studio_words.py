@@ -19,6 +19,11 @@ KINDS: dict[str, Promise] = {
     "canny": gettext_lazy("Canny edges"), "depth": gettext_lazy("Depth map"), "pose": gettext_lazy("Pose map"),
     "hed": gettext_lazy("HED map"), "mlsd": gettext_lazy("MLSD map")}
 
+#: Kinds of a template's variables by their values in studio.domain.variables.
+VARIABLE_KINDS: dict[str, Promise] = {
+    "text": gettext_lazy("Text"), "choice": gettext_lazy("Choice"), "colour": gettext_lazy("Colour"),
+    "number": gettext_lazy("Number"), "product": gettext_lazy("Product"), "picture": gettext_lazy("Picture")}
+
 #: Platforms of studio/data/formats.csv whose names differ between the languages.
 PLATFORMS: dict[str, Promise] = {
     "Taobao/Tmall": pgettext_lazy("platform", "Taobao/Tmall"),

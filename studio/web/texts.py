@@ -37,6 +37,12 @@ ACTIVITY: dict[str, str] = {
     "pool.class_freed": _("%(who)s freed the renders of the class “%(class)s” from the worker pool “%(pool)s”"),
     "pool.team_bound": _("%(who)s bound the team to the worker pool “%(pool)s”"),
     "pool.team_freed": _("%(who)s freed the team from the worker pool “%(pool)s”"),
+    "template.created": _("%(who)s made the template “%(template)s”"),
+    "template.published": _("%(who)s published version %(number)s of the template “%(template)s”"),
+    "template.shared": _("%(who)s offered the template “%(template)s” to all teams"),
+    "template.unshared": _("%(who)s took the template “%(template)s” back from the other teams"),
+    "template.archived": _("%(who)s archived the template “%(template)s”"),
+    "template.restored": _("%(who)s restored the template “%(template)s”"),
     "member.added": _("%(who)s added %(member)s as %(role)s"),
     "member.removed": _("%(who)s removed %(member)s from the team"),
 }

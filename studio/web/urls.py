@@ -17,6 +17,7 @@ from studio.web.views import (
     queue,
     review,
     studio,
+    templates,
     workers,
 )
 
@@ -57,6 +58,13 @@ urlpatterns = [
     path("review/<int:pk>/changes/", review.request_changes, name="request-changes"),
     path("review/<int:pk>/withdraw/", review.withdraw, name="withdraw"),
     path("review/<int:pk>/reopen/", review.reopen, name="reopen"),
+    path("assets/<int:pk>/template/", templates.from_picture, name="template-from-picture"),
+    path("templates/", templates.listing, name="templates"),
+    path("templates/new/", templates.new, name="new-template"),
+    path("templates/<slug:slug>/", templates.template, name="template"),
+    path("templates/<slug:slug>/versions/", templates.versions, name="template-versions"),
+    path("templates/<slug:slug>/act/", templates.act, name="template-act"),
+    path("templates/<slug:slug>/file.<slug:kind>", templates.export, name="template-file"),
     path("admin-panel/", admin.usage),
     path("admin-panel/usage/", admin.usage, name="admin-usage"),
     path("admin-panel/usage/<slug:slug>/limit/", admin.change_limit, name="change-limit"),

@@ -19,11 +19,13 @@ from studio.models import (
     Draft,
     ModelEntry,
     Pool,
+    PromptTemplate,
     RenderBatch,
     RenderInput,
     RenderJob,
     Review,
     Team,
+    TemplateVersion,
     User,
     Worker,
 )
@@ -62,6 +64,10 @@ def _model(w: World) -> dict[str, Any]:
 
 def _worker(w: World) -> dict[str, Any]:
     return {"name": "worker-1"}
+
+
+def _template(w: World) -> dict[str, Any]:
+    return {"slug": w.template.slug}
 
 
 def _team(w: World) -> dict[str, Any]:
@@ -122,6 +128,14 @@ ROWS = [
     Row("request-changes", "post", REVIEWERS_FORM, lambda w: {"pk": w.in_review.pk}, lambda w: {"comment": "Warmer."}),
     Row("withdraw", "post", MAKERS_FORM, lambda w: {"pk": w.in_review.pk}),
     Row("reopen", "post", REVIEWERS_FORM, lambda w: {"pk": w.approved.pk}),
+    Row("template-from-picture", "post", MAKERS_FORM, lambda w: {"pk": w.draft.pk}),
+    Row("templates", "get", SIGNED_IN),
+    Row("new-template", "post", (302, 302, 403, 302, 302, 302, 302)),
+    Row("template", "get", MEMBERS, _template),
+    Row("template", "post", MAKERS_FORM, _template, lambda w: {"name_en": "Flowers", "text_en": "a rose"}),
+    Row("template-versions", "get", MEMBERS, _template),
+    Row("template-act", "post", MAKERS_FORM, _template, lambda w: {"do": "archive"}),
+    Row("template-file", "get", MEMBERS, lambda w: _template(w) | {"kind": "json"}),
     Row("admin-panel/", "get", ADMINS, data=_team),
     Row("admin-usage", "get", ADMINS, data=_team),
     Row("change-limit", "post", ADMINS_FORM, lambda w: {"slug": w.cast.team.slug}, lambda w: {"limit": "250"}),
@@ -176,7 +190,8 @@ def _state() -> list[Any]:
     """Everything that a refused request must leave as it is."""
     jobs = list(RenderJob.objects.order_by("pk").values_list("pk", "status", "rank"))
     assets = list(Asset.objects.order_by("pk").values_list("pk", "status", "picked"))
-    counts = [model.objects.count() for model in (Activity, Campaign, Draft, RenderBatch, RenderInput, Review)]
+    counts = [model.objects.count() for model in (
+        Activity, Campaign, Draft, PromptTemplate, RenderBatch, RenderInput, Review, TemplateVersion)]
     return [jobs, assets, counts, [balance(team) for team in Team.objects.order_by("pk")],
             list(Team.objects.order_by("pk").values_list("monthly_pictures", "pool")),
             list(Worker.objects.order_by("pk").values_list("pk", "draining", "pool")),

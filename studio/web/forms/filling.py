@@ -10,12 +10,11 @@ from django.utils.translation import gettext
 
 from studio.domain.errors import Invalid
 from studio.domain.i18n import gettext_noop as _
+from studio.domain.templating import SETTINGS
 from studio.domain.variables import Value, Variable, VariableKind
 from studio.models import Product, TemplateVersion
 from studio.web.texts import error_text
 
-#: What a template may fix, by the composer's field.
-SETTINGS = ("steps", "sampler", "guidance", "negative", "formats", "count")
 #: A field of a hole is named so, with the variable's name and the language.
 PREFIX = "v-"
 NO_PICTURE = _("This template starts from a picture: choose one under “Start from”.")
