@@ -155,7 +155,7 @@ def test_usage_and_approval_stand_in_the_list(cast: Cast, sign_in: SignIn, made:
     for status in (AssetStatus.APPROVED, AssetStatus.APPROVED, AssetStatus.CHANGES, AssetStatus.DRAFT):
         batch = asset(cast.campaign, status=status).job.batch
         type(batch).objects.filter(pk=batch.pk).update(version=one)
-    row = templates.with_numbers(PromptTemplate.objects.all()).get()
+    row: Any = templates.with_numbers(PromptTemplate.objects.all()).get()
     assert (row.pictures, row.approved, row.decided, row.rate) == (4, 2, 3, 66)
     assert "66 %" in sign_in(cast.viewer).get(reverse("templates")).content.decode()
 
