@@ -68,6 +68,19 @@ class QuotaExceeded(StudioError):
         super().__init__(needed=needed, left=left)
 
 
+class BudgetExceeded(StudioError):
+    """The campaign's budget of pictures does not cover the request. Nothing was queued."""
+
+    status = 409
+    code = "budget_exceeded"
+    message = _("This needs %(needed)d pictures, and the campaign's budget has %(left)d left. Nothing was queued.")
+    hint = _("Ask for fewer pictures, or raise the budget in the campaign's overview.")
+
+    def __init__(self, *, needed: int, left: int) -> None:
+        self.needed, self.left = needed, left
+        super().__init__(needed=needed, left=left)
+
+
 class QueueFull(StudioError):
     """More waits already than one team or one person may have waiting. Nothing was queued."""
 

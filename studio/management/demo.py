@@ -48,6 +48,8 @@ class Plan:
     days: int
     formats: tuple[str, ...]
     shots: tuple[Shot, ...]
+    goal: str = ""
+    message: str = ""
 
 
 CAMPAIGNS = (
@@ -57,7 +59,9 @@ CAMPAIGNS = (
                   "a red lantern on the right, soft gold gradient background", status=AssetStatus.IN_REVIEW),
              Shot("douyin-9x16", 5, "蓝色光斑背景上的雪人", "a snowman on a blue background with bokeh lights"),
              Shot("xiaohongshu-3x4", 77, "红色放射背景上的礼物", "a gift box on a red sunburst background", 2,
-                  AssetStatus.APPROVED))),
+                  AssetStatus.APPROVED)),
+         goal="新年前让老客户回店。 · Bring regulars back before the new year.",
+         message="一份心意，刚刚好。 · A gift that is just right."),
     Plan("新色唇膏 · 金色圆台", "New lip colours on gold", 24,
          ("taobao-main", "xiaohongshu-3x4", "douyin-9x16", "x-card"), (
              Shot("x-card", 8, "口红在左侧，粉色渐变背景",
@@ -65,20 +69,26 @@ CAMPAIGNS = (
              Shot("douyin-9x16", 31, "粉色光斑背景上的口红",
                   "a lipstick on a pink background with bokeh lights", status=AssetStatus.IN_REVIEW),
              Shot("xiaohongshu-3x4", 12, "金色圆台上的口红", "a lipstick on a round gold podium", 2,
-                  AssetStatus.APPROVED))),
+                  AssetStatus.APPROVED)),
+         goal="推出三支新色，带动预售。 · Launch three new shades and start pre-orders.",
+         message="颜色自己会说话。 · The colour speaks for itself."),
     Plan("暖冬一杯 · 新茶上市", "A warm cup: the new tea", 31,
          ("taobao-main", "xiaohongshu-3x4", "wechat-lead"), (
              Shot("wechat-lead", 3, "茶在左侧，米色渐变背景",
                   "a cup of tea on the left, soft beige gradient background"),
              Shot("xiaohongshu-3x4", 21, "绿色放射背景上的茶", "a cup of tea on a green sunburst background"),
-             Shot("taobao-main", 40, "米色圆台上的茶", "a cup of tea on a round beige podium", 2))),
+             Shot("taobao-main", 40, "米色圆台上的茶", "a cup of tea on a round beige podium", 2)),
+         goal="让新茶进入冬日礼单。 · Put the new tea on winter gift lists.",
+         message="暖手，也暖心。 · Warm hands, warm hearts."),
     Plan("小星球玩具", "Little planet toys", 40,
          ("taobao-main", "xiaohongshu-3x4", "x-card"), (
              Shot("x-card", 6, "深蓝色渐变背景上的星星和熊猫",
                   "a star and a panda on a soft navy gradient background"),
              Shot("xiaohongshu-3x4", 5, "绿色圆台上的熊猫", "a panda on a round green podium"),
              Shot("taobao-main", 18, "粉色光斑背景上的泰迪熊",
-                  "a teddy bear on a pink background with bokeh lights", 2))),
+                  "a teddy bear on a pink background with bokeh lights", 2)),
+         goal="开学季前打开社交平台的认知。 · Make the toys known on social media before school starts.",
+         message="每个孩子都有一颗小星球。 · Every child has a little planet."),
 )
 
 
@@ -86,9 +96,10 @@ def make_campaigns(team: Team, owner: User, *, pictures: bool) -> None:
     """The campaigns; with `pictures` their first ones are asked for, and the worker draws them when it is up."""
     for plan in CAMPAIGNS:
         campaign = campaigns.create(
-            user=owner, team=team, name_zh=plan.zh, name_en=plan.en,
-            deadline=timezone.localdate() + timedelta(days=plan.days),
-            formats=list(AdFormat.objects.filter(key__in=plan.formats)))
+            user=owner, team=team, plan=campaigns.Plan(
+                name_zh=plan.zh, name_en=plan.en, deadline=timezone.localdate() + timedelta(days=plan.days),
+                goal=plan.goal, message=plan.message, people=(owner,),
+                needs=dict.fromkeys(AdFormat.objects.filter(key__in=plan.formats), 2)))
         for shot in plan.shots if pictures else ():
             _ask(campaign, owner, shot)
 

@@ -24,7 +24,7 @@ from studio.domain.spec import MAX_SEED, RenderRequest, Target
 from studio.domain.states import JobStatus
 from studio.domain.variables import Value
 from studio.models import Asset, BulkRow, Campaign, RenderBatch, RenderJob, Share, TemplateVersion, User, Worker
-from studio.services import activity, dispatch, guides, inputs, quotas
+from studio.services import activity, campaigns, dispatch, guides, inputs, quotas
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +57,7 @@ def request_render(
     `again_of` is the picture that is rendered once more, at the size at which it was rendered where `card`
     still renders that. `wanted` is the class that the person wishes for; None leaves it to the deadline.
     Raises Forbidden, Invalid (what is asked for can't be done here), Conflict (archived campaign, key
-    used elsewhere), QueueFull or QuotaExceeded; then nothing is queued and nothing charged.
+    used elsewhere), QueueFull, QuotaExceeded or BudgetExceeded; then nothing is queued and nothing charged.
     """
     permissions.require(user, "render.create", campaign)
     priority = priority_for(wanted, role=permissions.role_in(user, campaign.team_id),
@@ -70,7 +70,8 @@ def request_render(
             if not live.update(batch_count=F("batch_count") + 1):
                 raise Conflict(
                     _("This campaign is archived."), hint=_("Restore it first, or render in another campaign."))
-            campaign.refresh_from_db(fields=["batch_count"])
+            campaign.refresh_from_db(fields=["batch_count", "budget"])
+            campaigns.require_budget(campaign, request.pictures)
             batch = RenderBatch.objects.create(
                 campaign=campaign, number=campaign.batch_count, requested_by=user, request_key=request_key,
                 prompt_zh=request.prompt_zh, prompt_en=request.prompt_en, prompt=request.prompt,

@@ -15,7 +15,7 @@ from studio.domain.prompting import MAX_PROMPT_CHARS
 from studio.domain.spec import MAX_COUNT, MAX_PICTURES, MAX_SEED, MAX_STEPS, SAMPLER_LABELS
 from studio.models import AdFormat, Asset, Campaign, Draft, QuotaAccount, TemplateVersion, User
 from studio.models.templates import TemplateVersionQuerySet
-from studio.services import guides, quotas
+from studio.services import campaigns, guides, quotas
 from studio.templatetags.studio_words import KINDS
 from studio.web import model, slots
 from studio.web.forms.filling import PREFIX, Filling
@@ -126,6 +126,7 @@ def context(request: StudioRequest, campaign: Campaign, form: RenderForm) -> dic
         "prompt_limit": MAX_PROMPT_CHARS, "count_limit": MAX_COUNT, "seed_limit": MAX_SEED,
         "pictures_limit": MAX_PICTURES, "steps_limit": MAX_STEPS, "samplers": SAMPLER_LABELS,
         "model": model.card(), "world": model.world(), "quota": quota(campaign),
+        "budget_left": campaigns.budget_left(campaign),
         "has_control": guides.control_available(), "no_control": guides.NO_CONTROL, "kinds": KINDS,
         **when(campaign, request.user), "slots": slots.filled(
             campaign, {name: form[name].value() for name in slots.ROLES}, form.errors,

@@ -14,6 +14,11 @@ from studio.models import Activity, RenderJob
 
 ACTIVITY: dict[str, str] = {
     "campaign.created": _("%(who)s created the campaign “%(campaign)s”"),
+    "campaign.changed": _("%(who)s changed the plan of “%(campaign)s”"),
+    "campaign.duplicated": _("%(who)s copied a campaign as “%(campaign)s”"),
+    "campaign.started": _("%(who)s started the campaign “%(campaign)s”"),
+    "campaign.archived": _("%(who)s archived the campaign “%(campaign)s”"),
+    "campaign.restored": _("%(who)s restored the campaign “%(campaign)s”"),
     "render.failed": _("The render of frame %(frame)s in “%(campaign)s” failed"),
     "review.withdrawn": _("%(who)s took frame %(frame)s of “%(campaign)s” out of review"),
     "review.approved": _("%(who)s approved frame %(frame)s of “%(campaign)s”"),

@@ -6,6 +6,7 @@ from django.urls import path
 
 from studio.web.views import (
     admin,
+    campaigns,
     composing,
     gallery,
     health,
@@ -23,10 +24,13 @@ from studio.web.views import (
 
 urlpatterns = [
     path("", home.home, name="home"),
-    path("campaigns/new/", home.campaign_new, name="campaign-new"),
+    path("campaigns/new/", campaigns.new, name="campaign-new"),
     path("create/", gallery.create_home, name="create"),
     path("gallery/", gallery.gallery_home, name="gallery-home"),
     path("c/<slug:slug>/", studio.studio, name="studio"),
+    path("c/<slug:slug>/overview/", campaigns.overview, name="overview"),
+    path("c/<slug:slug>/edit/", campaigns.edit, name="campaign-edit"),
+    path("c/<slug:slug>/act/", campaigns.act, name="campaign-act"),
     path("c/<slug:slug>/renders/", studio.create_render, name="create-render"),
     path("c/<slug:slug>/inputs/", inputs.add_input, name="add-input"),
     path("inputs/<uuid:pk>.png", media.input_picture, name="input"),

@@ -124,3 +124,24 @@ def test_a_new_limit_and_a_cancelled_render_do_not_wait_for_each_other_in_a_circ
         quotas.change_limit(user=cast.person("admin"), team=cast.team, limit=9, today=timezone.localdate())
 
     assert kinds(race(release_slowly, change)) == {"ok": 2}
+
+
+def test_the_last_picture_of_a_budget_goes_to_one_of_eight(cast: Cast, wakes: list[int]) -> None:
+    Campaign.objects.filter(pk=cast.campaign.pk).update(budget=1)
+    results = race(*(asker(cast) for _ in range(THREADS)))
+    assert kinds(results) == {"ok": 1, "BudgetExceeded": 7}
+    assert RenderJob.objects.count() == 1 and balance(cast.team) == (1, 0)
+
+
+def _naive_budget(asked: Callable[[], RenderBatch], *, pk: int, rest: float) -> RenderBatch:
+    """Count, decide, queue: what the budget would be if it were asked before the campaign's row is written."""
+    if RenderJob.objects.filter(campaign=pk).count() >= 1:
+        raise RuntimeError("the budget is spent")
+    time.sleep(rest)
+    return asked()
+
+
+def test_the_race_for_a_budget_is_real(cast: Cast, wakes: list[int]) -> None:
+    """Asked beforehand, the same budget is spent several times: the test above can fail."""
+    results = race(*(partial(_naive_budget, asker(cast), pk=cast.campaign.pk, rest=0.2) for _ in range(4)))
+    assert kinds(results)["ok"] > 1

@@ -49,8 +49,8 @@ def test_only_a_persons_own_settings_are_changed(cast: Cast) -> None:
 ])
 def test_a_campaign_gets_an_address_of_its_own(cast: Cast, name_en: str, stem: str) -> None:
     made = [campaigns.create(
-        user=cast.marketer, team=cast.team, name_zh="七夕", name_en=name_en, deadline=date(2027, 1, 1),
-        formats=[ad_format()]) for _ in range(2)]
+        user=cast.marketer, team=cast.team, plan=campaigns.Plan(
+            name_zh="七夕", name_en=name_en, deadline=date(2027, 1, 1), needs={ad_format(): 1})) for _ in range(2)]
     assert all(c.slug.startswith(stem) for c in made) and made[0].slug != made[1].slug
     assert made[0].formats.get() == ad_format() and made[0].status == Campaign.Status.RUNNING
 
@@ -58,8 +58,7 @@ def test_a_campaign_gets_an_address_of_its_own(cast: Cast, name_en: str, stem: s
 @pytest.mark.parametrize("who", ["viewer", "stranger"])
 def test_viewers_and_strangers_make_no_campaign(cast: Cast, who: str) -> None:
     with pytest.raises(Forbidden):
-        campaigns.create(
-            user=cast.person(who), team=cast.team, name_zh="x", name_en="", deadline=None, formats=[])
+        campaigns.create(user=cast.person(who), team=cast.team, plan=campaigns.Plan(name_zh="x"))
 
 
 def test_a_person_is_added_from_the_command_line(db: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,21 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import Count, F
-from django.http import HttpResponse, HttpResponseRedirect
-from django.shortcuts import resolve_url
+from django.http import HttpResponse
 from django.utils import timezone
-from django.utils.translation import gettext
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
 from studio import permissions
-from studio.domain.errors import Forbidden
 from studio.domain.states import AssetStatus
-from studio.models import Activity, AdFormat, Asset, Campaign, QuotaAccount, RenderJob, Review, Team, User, Worker
+from studio.models import Activity, Asset, Campaign, QuotaAccount, RenderJob, Review, Team, User, Worker
 from studio.models.assets import AssetQuerySet
-from studio.services import campaigns, paces, quotas
+from studio.services import paces, quotas
 from studio.templatetags.studio_tags import localname
-from studio.web.forms.campaigns import CampaignForm
-from studio.web.http import StudioRequest, page, say, signed_in
+from studio.web.http import StudioRequest, page, signed_in
 from studio.web.strips import strips
 from studio.web.texts import activity_text
 
@@ -93,24 +89,3 @@ def home(request: StudioRequest) -> HttpResponse:
         "may_create": permissions.ALLOWED if permissions.teams_with(request.user, "campaign.create")
         else permissions.Decision(False, permissions.MAKERS_REASON),
     }, partial="studio/_home_live.html")
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@signed_in
-def campaign_new(request: StudioRequest) -> HttpResponse:
-    """Make a campaign and go to its studio."""
-    teams = permissions.teams_with(request.user, "campaign.create")
-    if not teams:
-        raise Forbidden(permissions.MAKERS_REASON)
-    form = CampaignForm(request.POST or None, teams=teams)
-    if request.method == "POST" and form.is_valid():
-        data = form.cleaned_data
-        campaign = campaigns.create(
-            user=request.user, team=data["team"], name_zh=data["name_zh"], name_en=data["name_en"],
-            deadline=data["deadline"], formats=list(data["formats"]))
-        say(request, gettext("The campaign is ready."))
-        return HttpResponseRedirect(resolve_url("studio", campaign.slug))
-    return page(request, "studio/campaign_new.html", {
-        "nav": "home", "form": form, "teams": Team.objects.filter(pk__in=teams).order_by("slug"),
-        "presets": AdFormat.objects.filter(active=True), "chosen": set(form["formats"].value() or [])},
-        status=422 if form.errors else 200)

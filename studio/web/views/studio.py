@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from studio import permissions
 from studio.domain.errors import Invalid
+from studio.domain.i18n import gettext_noop as _
 from studio.domain.states import JobStatus
 from studio.models import Campaign, RenderBatch, User
 from studio.services import drafts, renders
@@ -23,6 +24,7 @@ from studio.web.sheets import Waits, lane, mine, pause, sheets, waiting_times
 
 BATCHES_SHOWN = 6
 FRAMES_AT_ONCE = 100
+ARCHIVED = _("This campaign is archived. Restore it on its overview to render in it.")
 
 
 def visible_campaign(request: StudioRequest, slug: str) -> Campaign:
@@ -41,7 +43,9 @@ def _context(request: StudioRequest, campaign: Campaign, form: RenderForm) -> di
 
 
 def _may(user: User, campaign: Campaign) -> dict[str, Any]:
-    return {"may_render": permissions.decide(user, "render.create", campaign),
+    archived = campaign.status == Campaign.Status.ARCHIVED
+    return {"may_render": permissions.Decision(False, ARCHIVED) if archived
+            else permissions.decide(user, "render.create", campaign),
             "may_pause": permissions.decide(user, "queue.pause", campaign)}
 
 
