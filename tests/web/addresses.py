@@ -24,7 +24,7 @@ def _campaign(w: World) -> dict[str, Any]:
     return {"slug": w.cast.campaign.slug}
 
 
-def _number(w: World) -> dict[str, Any]:
+def number_of(w: World) -> dict[str, Any]:
     return {"slug": w.cast.campaign.slug, "number": w.batch.number}
 
 
@@ -80,10 +80,10 @@ ROWS = [
     Row("prompts", "get", MEMBERS, _campaign),
     Row("tokens", "post", SIGNED_IN, data=lambda w: {"prompt_en": "a red rose"}),
     Row("frames", "get", MEMBERS, _campaign, lambda w: {"job": str(w.queued.pk)}),
-    Row("batch", "get", MEMBERS, _number),
+    Row("batch", "get", MEMBERS, number_of),
     Row("batch-by-id", "get", MEMBERS, lambda w: _campaign(w) | {"pk": w.batch.pk}),
-    Row("cancel-batch", "post", MAKERS_FORM, _number),
-    Row("move-batch", "post", OWNER_FORM, _number, lambda w: {"to": "first"}),
+    Row("cancel-batch", "post", MAKERS_FORM, number_of),
+    Row("move-batch", "post", OWNER_FORM, number_of, lambda w: {"to": "first"}),
     Row("pause", "post", MAKERS_FORM, _campaign),
     Row("resume", "post", MAKERS_FORM, _campaign),
     Row("gallery", "get", MEMBERS, _campaign, lambda w: {"frame": w.draft.pk}),

@@ -34,7 +34,7 @@ from studio.web.urls import urlpatterns
 from studio.web.views import health
 from tests.conftest import SignIn
 from tests.factories import balance
-from tests.web.addresses import ROLES, ROWS, Row
+from tests.web.addresses import ROLES, ROWS, Row, number_of
 from tests.web.world import World
 
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
@@ -152,7 +152,7 @@ def test_a_marketer_is_refused_what_others_asked_for(world: World, sign_in: Sign
     RenderBatch.objects.update(requested_by=world.cast.admin)
     client = sign_in(world.cast.person("marketer"))
     assert client.post(reverse("cancel-job", kwargs={"pk": world.queued.pk})).status_code == 403
-    assert client.post(reverse("cancel-batch", kwargs=_number(world))).status_code == 403
+    assert client.post(reverse("cancel-batch", kwargs=number_of(world))).status_code == 403
     assert RenderJob.objects.filter(status__in=OPEN_JOBS).count() == 2
 
 
@@ -167,8 +167,8 @@ def test_the_author_is_refused_the_decision(world: World, sign_in: SignIn, role:
 
 
 def test_a_closed_batch_is_not_cancelled_by_a_viewer(world: World, sign_in: SignIn) -> None:
-    sign_in(world.cast.person("admin")).post(reverse("cancel-batch", kwargs=_number(world)))
-    assert sign_in(world.cast.person("viewer")).post(reverse("cancel-batch", kwargs=_number(world))).status_code == 403
+    sign_in(world.cast.person("admin")).post(reverse("cancel-batch", kwargs=number_of(world)))
+    assert sign_in(world.cast.person("viewer")).post(reverse("cancel-batch", kwargs=number_of(world))).status_code == 403
 
 
 def test_a_persons_settings_are_their_own(world: World, sign_in: SignIn) -> None:
