@@ -99,6 +99,7 @@ def _take(run: BulkRun, card: ModelCard, limit: int) -> int:
         except Invalid as error:
             BulkRow.objects.filter(pk=row.pk).update(
                 usable=False, problems=[problem("", error.message, error.params)])
+            continue
         except StudioError:
             if not taken:
                 raise
