@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from studio import storage
 from studio.domain.guides import InputRole
 from studio.domain.states import AssetStatus, JobStatus
-from studio.models import Asset, BulkRun, Pool, PromptTemplate, QualityReport, RenderBatch, RenderInput, RenderJob
+from studio.models import Asset, BulkRun, Pool, PromptTemplate, QualityReport, RenderBatch, RenderInput, RenderJob, Term
 from studio.services import inputs
 from tests.conftest import Cast
 from tests.factories import PNG, WEBP, BatchFactory, ad_format, asset, job, mask, model_entry, picture, pool, worker
@@ -33,6 +33,7 @@ class World:
     pool: Pool
     template: PromptTemplate
     sheet: BulkRun
+    word: Term
 
 
 def make_world(cast: Cast) -> World:
@@ -49,7 +50,8 @@ def make_world(cast: Cast) -> World:
         cast, batch, queued, failed, draft, asset(cast.campaign, status=AssetStatus.IN_REVIEW),
         asset(cast.campaign, status=AssetStatus.APPROVED),
         inputs.add(user=cast.marketer, campaign=cast.campaign, role=InputRole.IMAGE, data=picture()), _report(), pool(),
-        version(template(cast.team, cast.marketer)).template, bulk_run(cast.campaign, cast.marketer))
+        version(template(cast.team, cast.marketer)).template, bulk_run(cast.campaign, cast.marketer),
+        Term.objects.create(text="unheard of"))
 
 
 def _report() -> QualityReport:
