@@ -62,6 +62,7 @@ urlpatterns = [
     path("assets/<int:pk>/pick/", gallery.pick, name="pick"),
     path("assets/<int:pk>/again/", gallery.again, name="again"),
     path("assets/<int:pk>/picture.png", media.picture, name="picture"),
+    path("assets/<int:pk>/delivered/", media.delivered, name="delivered"),
     path("assets/<int:pk>/thumb.webp", media.thumb, name="thumb"),
     path("review/", review.queue, name="review-queue"),
     path("review/<int:pk>/", review.review, name="review"),

@@ -106,6 +106,7 @@ ROWS = [
     Row("pick", "post", MAKERS_FORM, lambda w: {"pk": w.draft.pk}, lambda w: {"picked": "1"}),
     Row("again", "post", MAKERS_FORM, lambda w: {"pk": w.draft.pk}),
     Row("picture", "get", MEMBERS, lambda w: {"pk": w.draft.pk}),
+    Row("delivered", "get", MEMBERS, lambda w: {"pk": w.drawn.pk}),
     Row("thumb", "get", MEMBERS, lambda w: {"pk": w.draft.pk}),
     Row("review-queue", "get", (302, 200, 200, 200, 302, 302, 302)),
     Row("review", "get", MEMBERS, lambda w: {"pk": w.in_review.pk}),
