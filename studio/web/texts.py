@@ -45,6 +45,8 @@ ACTIVITY: dict[str, str] = {
     "term.added": _("%(who)s put “%(word)s” on the list of words that must not appear"),
     "term.changed": _("%(who)s changed what “%(word)s” on the list of words does"),
     "term.removed": _("%(who)s took “%(word)s” off the list of words that must not appear"),
+    "brand.created": _("%(who)s made the brand kit “%(brand)s”"),
+    "brand.changed": _("%(who)s changed the brand kit “%(brand)s”"),
     "bulk.uploaded": _("%(who)s uploaded the sheet “%(sheet)s” with %(rows)s rows to “%(campaign)s”"),
     "bulk.queued": _("%(who)s queued %(rows)s rows of the sheet “%(sheet)s” in “%(campaign)s”"),
     "template.created": _("%(who)s made the template “%(template)s”"),

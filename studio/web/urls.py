@@ -6,6 +6,7 @@ from django.urls import path
 
 from studio.web.views import (
     admin,
+    brands,
     bulk,
     campaigns,
     composing,
@@ -71,6 +72,9 @@ urlpatterns = [
     path("review/<int:pk>/withdraw/", review.withdraw, name="withdraw"),
     path("review/<int:pk>/reopen/", review.reopen, name="reopen"),
     path("assets/<int:pk>/template/", templates.from_picture, name="template-from-picture"),
+    path("brands/", brands.listing, name="brands"),
+    path("brands/<slug:slug>/", brands.kit, name="brand"),
+    path("brands/<slug:slug>/archive/", brands.archive, name="archive-brand"),
     path("templates/", templates.listing, name="templates"),
     path("templates/new/", templates.new, name="new-template"),
     path("templates/<slug:slug>/", templates.template, name="template"),

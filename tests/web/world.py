@@ -10,11 +10,22 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from studio import storage
 from studio.domain.guides import InputRole
 from studio.domain.states import AssetStatus, JobStatus
-from studio.models import Asset, BulkRun, Pool, PromptTemplate, QualityReport, RenderBatch, RenderInput, RenderJob, Term
+from studio.models import (
+    Asset,
+    BrandKit,
+    BulkRun,
+    Pool,
+    PromptTemplate,
+    QualityReport,
+    RenderBatch,
+    RenderInput,
+    RenderJob,
+    Term,
+)
 from studio.services import inputs
 from tests.conftest import Cast
 from tests.factories import PNG, WEBP, BatchFactory, ad_format, asset, job, mask, model_entry, picture, pool, worker
-from tests.kits import bulk_run, template, version
+from tests.kits import brand_kit, bulk_run, template, version
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,7 @@ class World:
     sheet: BulkRun
     word: Term
     drawn: Asset
+    kit: BrandKit
 
 
 def make_world(cast: Cast) -> World:
@@ -52,7 +64,8 @@ def make_world(cast: Cast) -> World:
         asset(cast.campaign, status=AssetStatus.APPROVED),
         inputs.add(user=cast.marketer, campaign=cast.campaign, role=InputRole.IMAGE, data=picture()), _report(), pool(),
         version(template(cast.team, cast.marketer)).template, bulk_run(cast.campaign, cast.marketer),
-        Term.objects.create(text="unheard of"), _drawn(cast))
+        Term.objects.create(text="unheard of"), _drawn(cast),
+        brand_kit(cast.team, cast.reviewer))
 
 
 def _drawn(cast: Cast) -> Asset:
