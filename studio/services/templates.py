@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Count, F, Max, Q
+from django.db.models.functions import NullIf
 from django.utils import timezone
 from django.utils.text import slugify
 
@@ -185,4 +186,4 @@ def with_numbers(templates: PromptTemplateQuerySet) -> PromptTemplateQuerySet:
         approved=Count(assets, filter=Q(**{f"{assets}__status": AssetStatus.APPROVED}), distinct=True),
         decided=Count(assets, filter=Q(**{f"{assets}__status__in": decided}), distinct=True),
         offered=Max("versions__number", filter=Q(versions__status=TemplateStatus.PUBLISHED)),
-        newest=Max("versions__number")).annotate(rate=100 * F("approved") / F("decided"))
+        newest=Max("versions__number")).annotate(rate=100 * F("approved") / NullIf(F("decided"), 0))
