@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from secrets import token_hex
 from typing import Any
@@ -16,6 +16,7 @@ from django.utils.text import slugify
 from studio import permissions
 from studio.domain.errors import Conflict, Invalid
 from studio.domain.i18n import gettext_noop as _
+from studio.domain.prompting import clean_prompt, is_plain
 from studio.domain.states import AssetStatus
 from studio.domain.templating import LOCKS, TemplateStatus, TemplateText, clean_settings
 from studio.domain.variables import Variable
@@ -24,6 +25,9 @@ from studio.models.templates import PromptTemplateQuerySet
 from studio.services import activity
 
 MAX_NOTE_CHARS = 200
+MAX_NAME_CHARS = 80
+_SAVED_SINCE = _("Somebody else has saved this template since you opened it.")
+_COPY_YOURS = _("Your text is still here. Copy what you need, reload the page, and put it in again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +50,38 @@ class Content:
     def columns(self) -> dict[str, Any]:
         """The version's columns. Raises Invalid for a text that can't be filled."""
         TemplateText(self.zh, self.en, self.variables)
+        zh, en = (clean_prompt(text, field=field) for field, text in (("text_zh", self.zh), ("text_en", self.en)))
+        note = " ".join(self.note.split())[:MAX_NOTE_CHARS]
+        if not is_plain(note):
+            raise Invalid(_("The note contains control characters. Type it again."), field="note")
         locked = [name for name in LOCKS if name in self.locked and (name == "text" or name in self.settings)]
-        return {"text_zh": self.zh, "text_en": self.en, "variables": [one.as_json() for one in self.variables],
-                "settings": clean_settings(self.settings), "locked": locked, "note": self.note[:MAX_NOTE_CHARS]}
+        return {"text_zh": zh, "text_en": en, "variables": [one.as_json() for one in self.variables],
+                "settings": clean_settings(self.settings), "locked": locked, "note": note}
 
 
 def create(*, user: User, team: Team, name_zh: str, name_en: str, content: Content | None = None) -> PromptTemplate:
     """Make a template with a first draft. Raises Forbidden, Invalid."""
     permissions.require(user, "template.edit", team)
-    columns = (content or Content()).columns()
-    if not (name_zh or name_en):
-        raise Invalid(_("Give the template a name in Chinese, in English, or both."), field="name_zh")
+    columns, names = (content or Content()).columns(), _named(name_zh, name_en)
     stem = slugify(name_en)[:40].strip("-") or "template"
     with transaction.atomic(durable=True):
         made = PromptTemplate.objects.create(
-            team=team, slug=f"{stem}-{token_hex(3)}", name_zh=name_zh, name_en=name_en, created_by=user)
+            team=team, slug=f"{stem}-{token_hex(3)}", created_by=user, **names)
         TemplateVersion.objects.create(template=made, number=1, edited_by=user, edited_at=timezone.now(), **columns)
         activity.record(verb="template.created", actor=user, team=team, template=str(made))
     return made
+
+
+def _named(name_zh: str, name_en: str) -> dict[str, str]:
+    """The columns of the two names. Raises Invalid."""
+    names = {"name_zh": name_zh.strip(), "name_en": name_en.strip()}
+    if not any(names.values()):
+        raise Invalid(_("Give the template a name in Chinese, in English, or both."), field="name_zh")
+    for field_name, name in names.items():
+        if len(name) > MAX_NAME_CHARS or not is_plain(name):
+            raise Invalid(_("A template's name is plain text of at most %(limit)d characters."), field=field_name,
+                          limit=MAX_NAME_CHARS)
+    return names
 
 
 def save_draft(
@@ -75,19 +93,17 @@ def save_draft(
     Invalid, or Conflict when somebody else has saved since: nothing of theirs is overwritten.
     """
     permissions.require(user, "template.edit", template.team)
-    columns = content.columns() | {"edited_by": user, "edited_at": timezone.now()}
-    if not (name_zh or name_en):
-        raise Invalid(_("Give the template a name in Chinese, in English, or both."), field="name_zh")
+    names, columns = _named(name_zh, name_en), content.columns() | {"edited_by": user, "edited_at": timezone.now()}
     with transaction.atomic(durable=True):
         draft = _draft(template)
         if draft is None and seen is None:
             draft = _new_draft(template, columns)
+            activity.record(verb="template.drafted", actor=user, team=template.team, template=str(template),
+                            number=draft.number)
         elif draft is None or seen is None or not TemplateVersion.objects.filter(
                 pk=draft.pk, status=TemplateStatus.DRAFT, edited_at=seen).update(**columns):
-            raise Conflict(
-                _("Somebody else has saved this template since you opened it."),
-                hint=_("Your text is still here. Copy what you need, reload the page, and put it in again."))
-        PromptTemplate.objects.filter(pk=template.pk).update(name_zh=name_zh, name_en=name_en)
+            raise Conflict(_SAVED_SINCE, hint=_COPY_YOURS)
+        PromptTemplate.objects.filter(pk=template.pk).update(**names)
         draft.refresh_from_db()
     return draft
 
@@ -102,15 +118,14 @@ def _new_draft(template: PromptTemplate, columns: dict[str, Any]) -> TemplateVer
         with transaction.atomic():
             return TemplateVersion.objects.create(template=template, number=last + 1, **columns)
     except IntegrityError:
-        raise Conflict(
-            _("Somebody else has saved this template since you opened it."),
-            hint=_("Your text is still here. Copy what you need, reload the page, and put it in again.")) from None
+        raise Conflict(_SAVED_SINCE, hint=_COPY_YOURS) from None
 
 
-def publish(*, user: User, template: PromptTemplate) -> TemplateVersion:
+def publish(*, user: User, template: PromptTemplate, seen: datetime) -> TemplateVersion:
     """Offer the draft to everybody who may use the template; the version offered before is retired.
 
-    Raises Forbidden, Invalid (a draft that can't be rendered), or Conflict when there is no draft.
+    `seen` is its `edited_at` as whoever publishes has read it. Raises Forbidden, Invalid (a draft that can't be
+    rendered), or Conflict when there is no draft, or another one by now.
     """
     permissions.require(user, "template.publish", template.team)
     with transaction.atomic(durable=True):
@@ -118,17 +133,45 @@ def publish(*, user: User, template: PromptTemplate) -> TemplateVersion:
         draft = _draft(template)
         if draft is None:
             raise Conflict(_("There is no draft to publish."))
+        if draft.edited_at != seen:
+            raise Conflict(_SAVED_SINCE, hint=_COPY_YOURS)
         text = draft.text
         if not (text.zh.strip() or text.en.strip()):
             raise Invalid(_("Write the template's text first."), field="text_zh")
         TemplateVersion.objects.filter(template=template, status=TemplateStatus.PUBLISHED).update(
             status=TemplateStatus.RETIRED)
-        TemplateVersion.objects.filter(pk=draft.pk).update(
-            status=TemplateStatus.PUBLISHED, published_by=user, published_at=timezone.now())
+        if not TemplateVersion.objects.filter(pk=draft.pk, edited_at=seen).update(
+                status=TemplateStatus.PUBLISHED, published_by=user, published_at=timezone.now()):
+            raise Conflict(_SAVED_SINCE, hint=_COPY_YOURS)  # at this very moment
         activity.record(verb="template.published", actor=user, team=template.team, template=str(template),
                         number=draft.number)
         draft.refresh_from_db()
     return draft
+
+
+def retire(*, user: User, template: PromptTemplate) -> None:
+    """Offer the template no more until a version is published again. Raises Forbidden, or Conflict when none is."""
+    permissions.require(user, "template.publish", template.team)
+    with transaction.atomic(durable=True):
+        row = TemplateVersion.objects.select_for_update().filter(
+            template=template, status=TemplateStatus.PUBLISHED).first()
+        if row is None or not TemplateVersion.objects.filter(pk=row.pk, status=TemplateStatus.PUBLISHED).update(
+                status=TemplateStatus.RETIRED):
+            raise Conflict(_("No version of this template is offered."))
+        activity.record(verb="template.retired", actor=user, team=template.team, template=str(template),
+                        number=row.number)
+
+
+def duplicate(*, user: User, template: PromptTemplate, team: Team) -> PromptTemplate:
+    """Copy the newest version into a template of `team`, as its first draft. Raises Forbidden, or Conflict if empty."""
+    permissions.require(user, "template.edit", team)
+    newest = template.versions.first()
+    if newest is None:
+        raise Conflict(_("There is nothing to copy yet."))
+    names = {"name_zh": f"{template.name_zh} 副本" if template.name_zh else "",
+             "name_en": f"{template.name_en} copy" if template.name_en else ""}
+    return create(user=user, team=team, content=replace(Content.of(newest), note=""),
+                  **{name: text[-MAX_NAME_CHARS:] for name, text in names.items()})
 
 
 def restore(*, user: User, template: PromptTemplate, version: TemplateVersion) -> TemplateVersion:

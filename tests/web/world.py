@@ -10,11 +10,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from studio import storage
 from studio.domain.guides import InputRole
 from studio.domain.states import AssetStatus, JobStatus
-from studio.models import Asset, Pool, PromptTemplate, QualityReport, RenderBatch, RenderInput, RenderJob
+from studio.models import Asset, Pool, Product, PromptTemplate, QualityReport, RenderBatch, RenderInput, RenderJob
 from studio.services import inputs
 from tests.conftest import Cast
 from tests.factories import PNG, WEBP, BatchFactory, ad_format, asset, job, mask, model_entry, picture, pool, worker
-from tests.kits import template, version
+from tests.kits import product, template, version
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class World:
     report: QualityReport
     pool: Pool
     template: PromptTemplate
+    product: Product
 
 
 def make_world(cast: Cast) -> World:
@@ -48,7 +49,7 @@ def make_world(cast: Cast) -> World:
         cast, batch, queued, failed, draft, asset(cast.campaign, status=AssetStatus.IN_REVIEW),
         asset(cast.campaign, status=AssetStatus.APPROVED),
         inputs.add(user=cast.marketer, campaign=cast.campaign, role=InputRole.IMAGE, data=picture()), _report(), pool(),
-        version(template(cast.team, cast.marketer)).template)
+        version(template(cast.team, cast.marketer)).template, product(cast.team))
 
 
 def _report() -> QualityReport:
