@@ -63,7 +63,8 @@ def take_in(*, user: User, team: Team, data: bytes) -> tuple[int, int]:
     permissions.require(user, VERB, team)
     rows = {row.sku: row for row in read(data)}
     with transaction.atomic(durable=True):
-        Team.objects.select_for_update().get(pk=team.pk)  # of two tables at once, the second finds what the first added
+        # Of two tables at once, the second finds what the first added. Single products need no lock of the team.
+        Team.objects.select_for_update(no_key=True).get(pk=team.pk)
         known = {one.sku: one for one in Product.objects.filter(team=team, sku__in=list(rows))}
         changed = [one for one in known.values() if rows[one.sku] != Row(one.sku, one.name_zh, one.name_en)]
         for one in changed:

@@ -7,7 +7,7 @@ from datetime import datetime
 from secrets import token_hex
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Count, F, Max, Q
 from django.db.models.functions import NullIf
 from django.utils import timezone
@@ -95,6 +95,7 @@ def save_draft(
     permissions.require(user, "template.edit", template.team)
     names, columns = _named(name_zh, name_en), content.columns() | {"edited_by": user, "edited_at": timezone.now()}
     with transaction.atomic(durable=True):
+        _lock(template)
         draft = _draft(template)
         if draft is None and seen is None:
             draft = _new_draft(template, columns)
@@ -108,17 +109,18 @@ def save_draft(
     return draft
 
 
+def _lock(template: PromptTemplate) -> None:
+    """Whoever writes versions of a template goes one after the other, and takes this lock first: no deadlock."""
+    PromptTemplate.objects.select_for_update(no_key=True).get(pk=template.pk)
+
+
 def _draft(template: PromptTemplate) -> TemplateVersion | None:
     return TemplateVersion.objects.filter(template=template, status=TemplateStatus.DRAFT).first()
 
 
 def _new_draft(template: PromptTemplate, columns: dict[str, Any]) -> TemplateVersion:
     last = TemplateVersion.objects.filter(template=template).aggregate(last=Max("number"))["last"] or 0
-    try:
-        with transaction.atomic():
-            return TemplateVersion.objects.create(template=template, number=last + 1, **columns)
-    except IntegrityError:
-        raise Conflict(_SAVED_SINCE, hint=_COPY_YOURS) from None
+    return TemplateVersion.objects.create(template=template, number=last + 1, **columns)
 
 
 def publish(*, user: User, template: PromptTemplate, seen: datetime) -> TemplateVersion:
@@ -129,7 +131,7 @@ def publish(*, user: User, template: PromptTemplate, seen: datetime) -> Template
     """
     permissions.require(user, "template.publish", template.team)
     with transaction.atomic(durable=True):
-        PromptTemplate.objects.select_for_update().get(pk=template.pk)  # two people publish one after the other
+        _lock(template)
         draft = _draft(template)
         if draft is None:
             raise Conflict(_("There is no draft to publish."))
@@ -140,9 +142,8 @@ def publish(*, user: User, template: PromptTemplate, seen: datetime) -> Template
             raise Invalid(_("Write the template's text first."), field="text_zh")
         TemplateVersion.objects.filter(template=template, status=TemplateStatus.PUBLISHED).update(
             status=TemplateStatus.RETIRED)
-        if not TemplateVersion.objects.filter(pk=draft.pk, edited_at=seen).update(
-                status=TemplateStatus.PUBLISHED, published_by=user, published_at=timezone.now()):
-            raise Conflict(_SAVED_SINCE, hint=_COPY_YOURS)  # at this very moment
+        TemplateVersion.objects.filter(pk=draft.pk).update(
+            status=TemplateStatus.PUBLISHED, published_by=user, published_at=timezone.now())
         activity.record(verb="template.published", actor=user, team=template.team, template=str(template),
                         number=draft.number)
         draft.refresh_from_db()
@@ -153,11 +154,11 @@ def retire(*, user: User, template: PromptTemplate) -> None:
     """Offer the template no more until a version is published again. Raises Forbidden, or Conflict when none is."""
     permissions.require(user, "template.publish", template.team)
     with transaction.atomic(durable=True):
-        row = TemplateVersion.objects.select_for_update().filter(
-            template=template, status=TemplateStatus.PUBLISHED).first()
-        if row is None or not TemplateVersion.objects.filter(pk=row.pk, status=TemplateStatus.PUBLISHED).update(
-                status=TemplateStatus.RETIRED):
+        _lock(template)
+        row = TemplateVersion.objects.filter(template=template, status=TemplateStatus.PUBLISHED).first()
+        if row is None:
             raise Conflict(_("No version of this template is offered."))
+        TemplateVersion.objects.filter(pk=row.pk).update(status=TemplateStatus.RETIRED)
         activity.record(verb="template.retired", actor=user, team=template.team, template=str(template),
                         number=row.number)
 
@@ -178,6 +179,7 @@ def restore(*, user: User, template: PromptTemplate, version: TemplateVersion) -
     """Make a draft of an earlier version. Raises Forbidden, or Conflict when there is a draft already."""
     permissions.require(user, "template.edit", template.team)
     with transaction.atomic(durable=True):
+        _lock(template)
         if _draft(template):
             raise Conflict(_("There is a draft already: publish it or go on with it."))
         draft = _new_draft(template, Content.of(version).columns() | {"edited_by": user, "edited_at": timezone.now()})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import stat
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +16,14 @@ from django.urls import reverse
 from studio import checkpoint
 from studio.domain.world import EXAMPLES
 from studio.management import demo
-from studio.models import AdFormat, Asset, Campaign, RenderJob, Team, User
+from studio.management.demo_templates import TEMPLATES
+from studio.models import AdFormat, Asset, Campaign, Product, RenderJob, Team, TemplateVersion, User
 from studio.services import quotas, rendering
 from tests.conftest import Cast, SignIn
 from tests.factories import balance, job
 from tests.services.fake import FlatRenderer
 
+WORLD = Path(settings.BASE_DIR) / "models" / "z-image-demo" / "world.json"
 PICTURES = sum(shot.count for plan in demo.CAMPAIGNS for shot in plan.shots)
 
 
@@ -111,3 +114,14 @@ def test_a_first_start_does_not_wait_for_ever(cast: Cast) -> None:
     for email in (email for _role, email, _name, _language in demo.PEOPLE):
         User.objects.create(email=email, name="x")
     assert demo.FirstPictures(lambda line: None, seconds=0).are_there()
+
+
+def test_its_templates_are_offered_and_speak_of_its_products(made: dict[str, Any], sign_in: SignIn) -> None:
+    campaign, things = Campaign.objects.all()[0], json.loads(WORLD.read_text(encoding="utf-8"))["things"]
+    offered = list(TemplateVersion.objects.usable_in(campaign))
+    assert len(offered) == len(TEMPLATES) == 3 and Product.objects.count() == 5
+    drawn = {thing["en"] for thing in things} | {"cup of tea"}
+    assert {one.name_en for one in Product.objects.all()} <= drawn
+    for one in offered:
+        zh, en = one.text.fill(one.text.clean({}))
+        assert zh and en and any(name in en for name in drawn), en

@@ -69,11 +69,13 @@ def _page(request: StudioRequest, team: Team, *, refused: str = "", typed: Typed
 
 
 def _typed(request: StudioRequest, pk: int, error: str = "") -> Typed:
-    return Typed(pk, *(request.POST.get(name, "") for name in ("sku", "name_zh", "name_en")), error)
+    data = request.POST
+    return Typed(pk, data.get("sku", ""), data.get("name_zh", ""), data.get("name_en", ""), error)
 
 
 def _row(request: StudioRequest) -> Row:
-    return Row(*(request.POST.get(name, "") for name in ("sku", "name_zh", "name_en")))
+    typed = _typed(request, 0)
+    return Row(typed.sku, typed.name_zh, typed.name_en)
 
 
 def _back(team: Team) -> HttpResponse:
