@@ -19,6 +19,7 @@ LEVELS = {
     "studio.domain": 1, "studio.models": 2, "studio.permissions": 3,
     "studio.queue": 4, "studio.notify": 4, "studio.storage": 4, "studio.imaging": 4, "studio.labels": 4,
     "studio.checkpoint": 4, "studio.hub": 4, "studio.placing": 4, "studio.edges": 4, "studio.tokens": 4,
+    "studio.sheetfiles": 4,
     "studio.tracing": 4,
     "studio.services": 5,
     "studio.web": 6, "studio.templatetags": 6, "studio.api": 6, "studio.worker": 6, "studio.supervisor": 6,

@@ -23,8 +23,19 @@ from studio.domain.priority import Priority, priority_for
 from studio.domain.spec import MAX_SEED, RenderRequest, Target
 from studio.domain.states import JobStatus
 from studio.domain.variables import Value
-from studio.models import Asset, BulkRow, Campaign, RenderBatch, RenderJob, Share, TemplateVersion, User, Worker
-from studio.services import activity, campaigns, dispatch, guides, inputs, quotas
+from studio.models import (
+    Asset,
+    BulkRow,
+    Campaign,
+    QuotaAccount,
+    RenderBatch,
+    RenderJob,
+    Share,
+    TemplateVersion,
+    User,
+    Worker,
+)
+from studio.services import activity, brands, campaigns, dispatch, guides, inputs, quotas
 
 log = structlog.get_logger(__name__)
 
@@ -59,43 +70,75 @@ def request_render(
     Raises Forbidden, Invalid (what is asked for can't be done here), Conflict (archived campaign, key
     used elsewhere), QueueFull, QuotaExceeded or BudgetExceeded; then nothing is queued and nothing charged.
     """
-    permissions.require(user, "render.create", campaign)
-    priority = priority_for(wanted, role=permissions.role_in(user, campaign.team_id),
-                            deadline=campaign.deadline, today=today)
-    guides.check(request=request, card=card)
-    account = quotas.account_for(campaign.team, today)
+    order = Order.of(
+        user=user, campaign=campaign, request=request, card=card, today=today, wanted=wanted, origin=origin)
     try:
         with transaction.atomic(durable=True):
-            live = Campaign.objects.filter(pk=campaign.pk).exclude(status=Campaign.Status.ARCHIVED)
-            if not live.update(batch_count=F("batch_count") + 1):
-                raise Conflict(
-                    _("This campaign is archived."), hint=_("Restore it first, or render in another campaign."))
-            campaign.refresh_from_db(fields=["batch_count", "budget"])
-            campaigns.require_budget(campaign, request.pictures)
-            batch = RenderBatch.objects.create(
-                campaign=campaign, number=campaign.batch_count, requested_by=user, request_key=request_key,
-                prompt_zh=request.prompt_zh, prompt_en=request.prompt_en, prompt=request.prompt,
-                seed=request.seed, count=request.count, steps=request.steps, sampler=request.sampler,
-                guidance=request.guidance, negative=request.negative,
-                strength=request.start.strength if request.start else 1.0,
-                control_kind=request.control.kind if request.control else "",
-                control_scale=request.control.scale if request.control else None,
-                loras=[{"name": lora.name, "weight": lora.weight} for lora in request.loras],
-                again_of=again_of, request_id=tracing.current(), version=origin.version, bulk_row=origin.bulk_row,
-                values={name: value.as_json() for name, value in origin.values.items()},
-                **inputs.chosen(campaign=campaign, request=request))
-            share = dispatch.join(campaign.team, user)
-            _require_room(share, request.pictures)
-            jobs = RenderJob.objects.bulk_create(_jobs(batch, request, card, share, priority))
-            activity.record(
-                verb="render.requested", actor=user, campaign=campaign, batch=batch.number, pictures=len(jobs))
-            quotas.reserve(account=account, jobs=[job.pk for job in jobs])
+            batch = order.place(request_key, again_of=again_of, origin=origin)
             notify.batch_created(campaign.pk, batch.pk)
-            transaction.on_commit(lambda: wake(len(jobs)))
+            transaction.on_commit(lambda: wake(request.pictures))
     except IntegrityError:
         return _sent_before(user, campaign, request_key)
-    log.info("render.requested", batch=batch.pk, pictures=len(jobs))
+    log.info("render.requested", batch=batch.pk, pictures=request.pictures)
     return batch
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A request that was checked as far as it can be before anything is written."""
+
+    user: User
+    campaign: Campaign
+    request: RenderRequest
+    card: ModelCard
+    priority: Priority
+    account: QuotaAccount
+
+    @classmethod
+    def of(
+        cls, *, user: User, campaign: Campaign, request: RenderRequest, card: ModelCard, today: date,
+        wanted: Priority | None = None, origin: Origin = OWN_WORDS,
+    ) -> Order:
+        """With the brand's style. Raises Forbidden, Invalid."""
+        permissions.require(user, "render.create", campaign)
+        brands.require_clean(request, origin.values, campaign.brand_kit)
+        request = brands.dress(request, campaign.brand_kit)
+        priority = priority_for(wanted, role=permissions.role_in(user, campaign.team_id),
+                                deadline=campaign.deadline, today=today)
+        guides.check(request=request, card=card)
+        return cls(user, campaign, request, card, priority, quotas.account_for(campaign.team, today))
+
+    def place(self, request_key: UUID, *, again_of: Asset | None = None, origin: Origin = OWN_WORDS) -> RenderBatch:
+        """Queue it inside the caller's transaction, which it may spoil.
+
+        Raises Invalid, Conflict, QueueFull, QuotaExceeded, BudgetExceeded; IntegrityError for a key that was used.
+        """
+        user, campaign, request = self.user, self.campaign, self.request
+        live = Campaign.objects.filter(pk=campaign.pk).exclude(status=Campaign.Status.ARCHIVED)
+        if not live.update(batch_count=F("batch_count") + 1):
+            raise Conflict(
+                _("This campaign is archived."), hint=_("Restore it first, or render in another campaign."))
+        campaign.refresh_from_db(fields=["batch_count", "budget"])
+        campaigns.require_budget(campaign, request.pictures)
+        batch = RenderBatch.objects.create(
+            campaign=campaign, number=campaign.batch_count, requested_by=user, request_key=request_key,
+            prompt_zh=request.prompt_zh, prompt_en=request.prompt_en, prompt=request.prompt,
+            seed=request.seed, count=request.count, steps=request.steps, sampler=request.sampler,
+            guidance=request.guidance, negative=request.negative,
+            strength=request.start.strength if request.start else 1.0,
+            control_kind=request.control.kind if request.control else "",
+            control_scale=request.control.scale if request.control else None,
+            loras=[{"name": lora.name, "weight": lora.weight} for lora in request.loras],
+            again_of=again_of, request_id=tracing.current(), version=origin.version, bulk_row=origin.bulk_row,
+            values={name: value.as_json() for name, value in origin.values.items()},
+            **inputs.chosen(campaign=campaign, request=request))
+        share = dispatch.join(campaign.team, user)
+        _require_room(share, request.pictures)
+        jobs = RenderJob.objects.bulk_create(_jobs(batch, request, self.card, share, self.priority))
+        activity.record(
+            verb="render.requested", actor=user, campaign=campaign, batch=batch.number, pictures=len(jobs))
+        quotas.reserve(account=self.account, jobs=[job.pk for job in jobs])
+        return batch
 
 
 def _sent_before(user: User, campaign: Campaign, request_key: UUID) -> RenderBatch:

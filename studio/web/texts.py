@@ -42,6 +42,8 @@ ACTIVITY: dict[str, str] = {
     "pool.class_freed": _("%(who)s freed the renders of the class “%(class)s” from the worker pool “%(pool)s”"),
     "pool.team_bound": _("%(who)s bound the team to the worker pool “%(pool)s”"),
     "pool.team_freed": _("%(who)s freed the team from the worker pool “%(pool)s”"),
+    "bulk.uploaded": _("%(who)s uploaded the sheet “%(sheet)s” with %(rows)s rows to “%(campaign)s”"),
+    "bulk.queued": _("%(who)s queued %(rows)s rows of the sheet “%(sheet)s” in “%(campaign)s”"),
     "template.created": _("%(who)s made the template “%(template)s”"),
     "template.published": _("%(who)s published version %(number)s of the template “%(template)s”"),
     "template.drafted": _("%(who)s began version %(number)s of the template “%(template)s”"),

@@ -6,6 +6,7 @@ from django.urls import path
 
 from studio.web.views import (
     admin,
+    bulk,
     campaigns,
     composing,
     gallery,
@@ -32,6 +33,11 @@ urlpatterns = [
     path("c/<slug:slug>/overview/", campaigns.overview, name="overview"),
     path("c/<slug:slug>/edit/", campaigns.edit, name="campaign-edit"),
     path("c/<slug:slug>/act/", campaigns.act, name="campaign-act"),
+    path("c/<slug:slug>/bulk/", bulk.listing, name="bulk"),
+    path("bulk/<uuid:pk>/", bulk.run, name="bulk-run"),
+    path("bulk/<uuid:pk>/act/", bulk.act, name="bulk-act"),
+    path("bulk/<uuid:pk>/checked.csv", bulk.corrected, name="bulk-checked"),
+    path("bulk/<uuid:pk>/results.zip", bulk.results, name="bulk-results"),
     path("c/<slug:slug>/renders/", studio.create_render, name="create-render"),
     path("c/<slug:slug>/inputs/", inputs.add_input, name="add-input"),
     path("inputs/<uuid:pk>.png", media.input_picture, name="input"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from studio.services import inputs, upkeep
+from studio.services import feeding, inputs, upkeep
 from studio.worker import process
 from studio.worker.schedule import SWEEP_SECONDS, UPKEEP_SECONDS
 
@@ -17,9 +17,10 @@ def render() -> None:
 
 @shared_task(name="studio.upkeep", ignore_result=True)
 def keep_up() -> None:
-    """Take back what died, wake what waits."""
+    """Take back what died, wake what waits, queue the next rows of sheets."""
     if upkeep.begin("upkeep", every=UPKEEP_SECONDS):
         upkeep.run()
+        feeding.feed_all()
 
 
 @shared_task(name="studio.sweep", ignore_result=True)

@@ -35,7 +35,7 @@ def test_a_template_is_built_published_and_changed(stack: Stack, sign_in: SignIn
     page.fill("#name_zh", "礼盒")
     page.fill("#name_en", "Gift box")
     _variable(page, 0, "product", "text", default_zh="礼物", default_en="gift box", max_length="12")
-    _variable(page, 1, "tone", "choice", **{"options": "红色 | red\n金色 | gold"})
+    _variable(page, 1, "tone", "choice", options="红色 | red\n金色 | gold")
     _variable(page, 2, "ground", "colour", options="粉色 | pink", default_zh="粉色")
     _variable(page, 3, "pieces", "number", low="1", high="9", default_zh="3", default_en="3")
     page.fill("#text_zh", "{ground}背景上的{pieces}个{tone}")
@@ -63,9 +63,9 @@ def test_a_template_is_built_published_and_changed(stack: Stack, sign_in: SignIn
     expect(page.locator("#editor-live").get_by_role("status")).to_contain_text("Draft saved at")
     page.get_by_role("link", name="Versions").click()
     draft = page.locator(".panel").first
-    expect(draft.locator("ins").nth(0)).to_have_text(re.compile("bright"))
+    expect(draft.locator("ins").nth(0)).to_have_text("bright ")
     expect(draft.get_by_text("{product} · At most (characters)")).to_be_visible()
-    expect(draft.locator("del")).to_have_text(re.compile("12$"))
+    expect(draft.locator("del")).to_have_text("12")
     assert faults(page, "versions") == []
     page.goto(address)
     expect(page.locator("#text_en")).to_have_value("{pieces} {tone} {product} on a bright {ground} background")

@@ -16,7 +16,7 @@ from django.urls import reverse
 from studio import checkpoint
 from studio.domain.world import EXAMPLES
 from studio.management import demo
-from studio.management.demo_templates import TEMPLATES
+from studio.management.demo_templates import PRODUCTS, TEMPLATES
 from studio.models import AdFormat, Asset, Campaign, Product, RenderJob, Team, TemplateVersion, User
 from studio.services import quotas, rendering
 from tests.conftest import Cast, SignIn
@@ -119,7 +119,7 @@ def test_a_first_start_does_not_wait_for_ever(cast: Cast) -> None:
 def test_its_templates_are_offered_and_speak_of_its_products(made: dict[str, Any], sign_in: SignIn) -> None:
     campaign, things = Campaign.objects.all()[0], json.loads(WORLD.read_text(encoding="utf-8"))["things"]
     offered = list(TemplateVersion.objects.usable_in(campaign))
-    assert len(offered) == len(TEMPLATES) == 3 and Product.objects.count() == 5
+    assert (len(offered), Product.objects.count()) == (len(TEMPLATES), len(PRODUCTS)) == (3, 5)
     drawn = {thing["en"] for thing in things} | {"cup of tea"}
     assert {one.name_en for one in Product.objects.all()} <= drawn
     for one in offered:

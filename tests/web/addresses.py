@@ -40,6 +40,10 @@ def _template(w: World) -> dict[str, Any]:
     return {"slug": w.template.slug}
 
 
+def _sheet(w: World) -> dict[str, Any]:
+    return {"pk": w.sheet.pk}
+
+
 def _team(w: World) -> dict[str, Any]:
     return {"team": w.cast.team.slug}
 
@@ -71,6 +75,13 @@ ROWS = [
     Row("campaign-edit", "get", MAKERS, _campaign),
     Row("campaign-edit", "post", (302, 404, 403, 409, 409, 409, 409), _campaign, lambda w: {"name_en": "New"}),
     Row("campaign-act", "post", MAKERS_FORM, _campaign, lambda w: {"do": "duplicate"}),
+    Row("bulk", "get", MEMBERS, _campaign),
+    Row("bulk", "post", (302, 404, 403, 302, 302, 302, 302), _campaign,
+        lambda w: {"version": w.template.versions.get().pk, "matrix": "1", "m-tone": "粉色"}),
+    Row("bulk-run", "get", MEMBERS, _sheet),
+    Row("bulk-act", "post", MAKERS_FORM, _sheet, lambda w: {"do": "pause"}),
+    Row("bulk-checked", "get", MEMBERS, _sheet),
+    Row("bulk-results", "get", MEMBERS, _sheet),
     Row("create-render", "post", MAKERS_FORM, _campaign, lambda w: composer()),
     Row("add-input", "post", MAKERS, _campaign, lambda w: {"field": "source", "source_file": upload()}),
     Row("input", "get", MEMBERS, lambda w: {"pk": w.begun.pk}),

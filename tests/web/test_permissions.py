@@ -169,7 +169,8 @@ def test_the_author_is_refused_the_decision(world: World, sign_in: SignIn, role:
 
 def test_a_closed_batch_is_not_cancelled_by_a_viewer(world: World, sign_in: SignIn) -> None:
     sign_in(world.cast.person("admin")).post(reverse("cancel-batch", kwargs=number_of(world)))
-    assert sign_in(world.cast.person("viewer")).post(reverse("cancel-batch", kwargs=number_of(world))).status_code == 403
+    viewer = sign_in(world.cast.person("viewer"))
+    assert viewer.post(reverse("cancel-batch", kwargs=number_of(world))).status_code == 403
 
 
 def test_a_persons_settings_are_their_own(world: World, sign_in: SignIn) -> None:

@@ -10,11 +10,21 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from studio import storage
 from studio.domain.guides import InputRole
 from studio.domain.states import AssetStatus, JobStatus
-from studio.models import Asset, Pool, Product, PromptTemplate, QualityReport, RenderBatch, RenderInput, RenderJob
+from studio.models import (
+    Asset,
+    BulkRun,
+    Pool,
+    Product,
+    PromptTemplate,
+    QualityReport,
+    RenderBatch,
+    RenderInput,
+    RenderJob,
+)
 from studio.services import inputs
 from tests.conftest import Cast
 from tests.factories import PNG, WEBP, BatchFactory, ad_format, asset, job, mask, model_entry, picture, pool, worker
-from tests.kits import product, template, version
+from tests.kits import bulk_run, product, template, version
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,7 @@ class World:
     pool: Pool
     template: PromptTemplate
     product: Product
+    sheet: BulkRun
 
 
 def make_world(cast: Cast) -> World:
@@ -49,7 +60,8 @@ def make_world(cast: Cast) -> World:
         cast, batch, queued, failed, draft, asset(cast.campaign, status=AssetStatus.IN_REVIEW),
         asset(cast.campaign, status=AssetStatus.APPROVED),
         inputs.add(user=cast.marketer, campaign=cast.campaign, role=InputRole.IMAGE, data=picture()), _report(), pool(),
-        version(template(cast.team, cast.marketer)).template, product(cast.team))
+        version(template(cast.team, cast.marketer)).template, product(cast.team),
+        bulk_run(cast.campaign, cast.marketer))
 
 
 def _report() -> QualityReport:

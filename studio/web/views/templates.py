@@ -128,7 +128,8 @@ def template(request: StudioRequest, slug: str) -> HttpResponse:
         editor.errors["conflict"] = f"{error_text(error)} {error_hint(error)}".strip()
         return _editor(request, found, editor, status=409)
     if editor.errors:
-        return _editor(request, found, editor, status=422)
+        # What is half typed when a draft is kept by itself is no mistake yet; it is said, and not kept.
+        return _editor(request, found, editor, status=200 if request.htmx and "auto" in request.POST else 422)
     if request.htmx:
         return _editor(request, found, editor)
     return HttpResponseRedirect(resolve_url("template", slug))
@@ -142,7 +143,7 @@ def _editor(request: StudioRequest, found: PromptTemplate, editor: Editor, *, st
         "job__batch", "campaign").order_by("-pk")[:SAMPLES]
     return page(request, "studio/template.html", {
         "nav": "templates", "template": found, "editor": editor, "draft": draft, "published": published,
-        "saved": draft if status == 200 else None, "next_number": draft.number if draft else len(versions) + 1,
+        "saved": None if editor.errors else draft, "next_number": draft.number if draft else len(versions) + 1,
         "preview": preview(editor), "kinds": VARIABLE_KINDS, "most": MAX_VARIABLES, "samples": samples,
         "samplers": SAMPLER_LABELS, "steps_limit": MAX_STEPS, "count_limit": MAX_COUNT,
         "presets": AdFormat.objects.filter(active=True), "formats": editor.settings.get("formats") or [],
