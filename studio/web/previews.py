@@ -66,4 +66,4 @@ def _example(one: Variable) -> Value:
         return Value(one.options[0].zh or one.options[0].en, one.options[0].en or one.options[0].zh)
     if one.kind == VariableKind.NUMBER:
         return Value(*[number_text(1 if one.low is None else one.low)] * 2)
-    return Value(one.label.zh or f"{{{one.name}}}", one.label.en or f"{{{one.name}}}")
+    return Value(*[f"{{{one.name}}}"] * 2)
