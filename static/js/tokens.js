@@ -8,7 +8,15 @@ let timer = 0;
 let asking = null;
 let last = "";
 
-function show({ tokens, limit }) {
+/** Words that advertising should avoid, in picture text and in a template's variables. */
+function watchWords(words) {
+  const line = document.getElementById("careful");
+  line.hidden = !words?.length;
+  if (!line.hidden) line.querySelector("span").textContent = put(line.dataset.say, { words: words.join("」「") });
+}
+
+function show({ tokens, limit, words }) {
+  watchWords(words);
   const line = document.getElementById("tokens");
   const warning = document.getElementById("too-many-tokens");
   const known = Number.isInteger(tokens) && limit > 0;
@@ -23,6 +31,7 @@ function show({ tokens, limit }) {
 async function ask() {
   const body = new FormData();
   for (const name of ["prompt_zh", "prompt_en"]) body.append(name, form.elements[name].value);
+  for (const field of form.querySelectorAll("#holes input")) body.append("value", field.value);
   asking?.abort();
   asking = new AbortController();
   try {

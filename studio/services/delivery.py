@@ -16,7 +16,7 @@ from studio import imaging, labels, notify, queue, storage
 from studio.domain.spec import Rendered
 from studio.domain.states import JobStatus
 from studio.models import Asset, RenderJob
-from studio.services import activity, guides, quotas, tallies
+from studio.services import activity, exports, guides, quotas, tallies
 from studio.services.guides import Prepared
 
 #: Seconds to wait before a store that is away is asked again; then the picture is given up. Without them a short
@@ -33,6 +33,7 @@ class Picture:
     sha256: str
     size_bytes: int
     recipe: dict[str, Any]
+    flags: list[str]
 
 
 def store(job: RenderJob, prepared: Prepared, rendered: Rendered, provenance: dict[str, str]) -> Picture:
@@ -58,7 +59,7 @@ def store(job: RenderJob, prepared: Prepared, rendered: Rendered, provenance: di
         "render_width": job.render_width, "render_height": job.render_height, **prepared.facts,
         "pixels": guides.pixels(rendered.image), "attempt": job.attempts, "worker": job.worker,
         **provenance, "engine": sorted(provenance), "timings": timings}
-    return Picture(file_key, thumb_key, digest, len(data), recipe)
+    return Picture(file_key, thumb_key, digest, len(data), recipe, exports.flags_of(image, job.ad_format))
 
 
 def _put(key: str, data: bytes, content_type: str) -> str:
@@ -87,7 +88,7 @@ def finish(job: RenderJob, picture: Picture) -> bool:
             job=job, campaign=job.campaign, author_id=job.batch.requested_by_id, ad_format=job.ad_format,
             file_key=picture.file_key, thumb_key=picture.thumb_key, sha256=picture.sha256,
             size_bytes=picture.size_bytes, width=job.width, height=job.height, alt=job.batch.prompt,
-            recipe=picture.recipe)
+            recipe=picture.recipe, flags=picture.flags)
         tallies.picture(job.worker, picture.recipe["timings"])
         quotas.settle(job.pk)
         notify.job_changed(job, JobStatus.DONE)

@@ -21,6 +21,7 @@ from studio.web.views import (
     review,
     studio,
     templates,
+    words,
     workers,
 )
 
@@ -62,6 +63,7 @@ urlpatterns = [
     path("assets/<int:pk>/pick/", gallery.pick, name="pick"),
     path("assets/<int:pk>/again/", gallery.again, name="again"),
     path("assets/<int:pk>/picture.png", media.picture, name="picture"),
+    path("assets/<int:pk>/delivered/", media.delivered, name="delivered"),
     path("assets/<int:pk>/thumb.webp", media.thumb, name="thumb"),
     path("review/", review.queue, name="review-queue"),
     path("review/<int:pk>/", review.review, name="review"),
@@ -88,6 +90,9 @@ urlpatterns = [
     path("admin-panel/models/<slug:name>/activate/", models.activate, name="activate-model"),
     path("admin-panel/models/<slug:name>/check/", models.check, name="check-model"),
     path("admin-panel/models/reports/<int:pk>/sheet.png", models.sheet, name="model-sheet"),
+    path("admin-panel/words/", words.listing, name="admin-words"),
+    path("admin-panel/words/add/", words.add, name="add-word"),
+    path("admin-panel/words/<int:pk>/", words.change, name="change-word"),
     path("admin-panel/workers/", workers.listing, name="admin-workers"),
     path("admin-panel/workers/<path:name>/drain/", workers.drain, name="drain-worker"),
     path("admin-panel/workers/<path:name>/resume/", workers.resume, name="resume-worker"),

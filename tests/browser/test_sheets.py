@@ -147,7 +147,7 @@ def test_the_composer_fills_a_template_and_remembers_what_is_typed(stack: Stack,
     page.locator("details.idea summary").click()
     page.fill("#idea", "rocket, gold")
     page.press("#idea", "Enter")
-    expect(page.locator("#prompt-en")).to_have_value("a rocket on the left, soft gold gradient background")
+    expect(page.locator("#prompt-en")).to_have_value(re.compile("^a rocket on a gold "))
     page.locator("details.earlier summary").click()
     page.locator(".prompts a").first.click()
     expect(page.locator("#prompt-en")).to_have_value("a panda on a blue sunburst background")

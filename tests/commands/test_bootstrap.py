@@ -14,9 +14,10 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from studio import checkpoint
+from studio.domain.variables import Value
 from studio.domain.world import EXAMPLES
 from studio.management import demo
-from studio.management.demo_templates import PRODUCTS, TEMPLATES
+from studio.management.demotemplates import PRODUCTS, TEMPLATES
 from studio.models import AdFormat, Asset, Campaign, Product, RenderJob, Team, TemplateVersion, User
 from studio.services import quotas, rendering
 from tests.conftest import Cast, SignIn
@@ -121,7 +122,11 @@ def test_its_templates_are_offered_and_speak_of_its_products(made: dict[str, Any
     offered = list(TemplateVersion.objects.usable_in(campaign))
     assert (len(offered), Product.objects.count()) == (len(TEMPLATES), len(PRODUCTS)) == (3, 5)
     drawn = {thing["en"] for thing in things} | {"cup of tea"}
-    assert {one.name_en for one in Product.objects.all()} <= drawn
+    goods = list(Product.objects.all())
+    assert {one.name_en.removeprefix("a ") for one in goods} <= drawn
+    ware = Value(goods[0].name_zh, goods[0].name_en)
     for one in offered:
-        zh, en = one.text.fill(one.text.clean({}))
+        given = {hole.name: hole.default if not hole.default.empty else next(iter(hole.options), ware)
+                 for hole in one.text.variables}
+        zh, en = one.text.fill(one.text.clean(given))
         assert any(name in en for name in drawn) and not set("{}") & set(zh + en)

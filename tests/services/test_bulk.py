@@ -41,15 +41,15 @@ def problems(run: BulkRun, number: int) -> list[str]:
 
 
 def test_every_fault_is_told_by_row_and_column_and_nothing_is_queued(cast: Cast) -> None:
-    Term.objects.create(text="第一", action="block", source="广告法")
-    Term.objects.create(text="首选", action="warn")
+    for text, action in (("第一", "block"), ("首选", "warn")):
+        Term.objects.update_or_create(text=text, kit=None, defaults={"action": action, "source": "广告法"})
     run = upload(cast, HEADER + "\n".join([
         "1,红玫瑰,粉色,3", "2,,粉色,", "3,一二三四五六七八九十一二三,粉色,", "4,花,绿色,", "5,花,粉色,ten",
         "6,花,粉色,12", "7,=cmd,粉色,", "8,全网第一,粉色,", "9,首选花,粉色,", "10,花,粉色,1,extra"]))
     assert run.status == BulkStatus.CHECKED and run.rows.count() == 10 and not RenderBatch.objects.exists()
     assert problems(run, 1) == []
     said = ("“product” is missing", "“product” has 13 characters", "“绿色” is not among", "“pieces” is a number; “ten”",
-            "“pieces” is at most 9", "“=cmd” is a formula", "“第一” must not appear: 广告法",
+            "“pieces” is at most 9", "“=cmd” is a formula", "“全网第一” must not appear: 广告法",
             "“首选” needs a second look", "The row has more cells")
     for number, text in enumerate(said, 2):
         assert problems(run, number)[0].startswith(text)

@@ -20,6 +20,7 @@ from studio.models import (
     RenderBatch,
     RenderInput,
     RenderJob,
+    Term,
 )
 from studio.services import inputs
 from tests.conftest import Cast
@@ -44,6 +45,8 @@ class World:
     template: PromptTemplate
     product: Product
     sheet: BulkRun
+    word: Term
+    drawn: Asset
 
 
 def make_world(cast: Cast) -> World:
@@ -61,7 +64,15 @@ def make_world(cast: Cast) -> World:
         asset(cast.campaign, status=AssetStatus.APPROVED),
         inputs.add(user=cast.marketer, campaign=cast.campaign, role=InputRole.IMAGE, data=picture()), _report(), pool(),
         version(template(cast.team, cast.marketer)).template, product(cast.team),
-        bulk_run(cast.campaign, cast.marketer))
+        bulk_run(cast.campaign, cast.marketer),
+        Term.objects.create(text="unheard of"), _drawn(cast))
+
+
+def _drawn(cast: Cast) -> Asset:
+    """A picture whose file is one."""
+    made = asset(cast.campaign, ad_format=ad_format())
+    storage.put(made.file_key, picture(size=(800, 800)), "image/png")
+    return made
 
 
 def _report() -> QualityReport:

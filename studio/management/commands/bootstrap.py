@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
-from studio.management import demo, demo_templates
+from studio.management import demo, demotemplates
 from studio.models import Team
 from studio.services import accounts
 
@@ -44,7 +44,7 @@ class Command(BaseCommand):
                                     language=language)
                 for (role, email, name, language), login in zip(demo.PEOPLE, logins, strict=True)]
             _write({"url": options["url"], "accounts": logins})
-        demo_templates.make(team, maker=people[0], publisher=people[1])
+        demotemplates.make_templates(team, people[0], people[1])
         demo.make_campaigns(team, people[0], pictures=not options["no_renders"])
 
     def _point_at(self, url: str) -> None:

@@ -9,6 +9,8 @@ from studio import permissions
 from studio import tokens as counter
 from studio.domain.errors import Invalid
 from studio.domain.prompting import clean_prompt, join_prompts
+from studio.domain.templating import MAX_VARIABLES
+from studio.services import terms
 from studio.web import model, slots
 from studio.web.http import StudioRequest, page, signed_in
 from studio.web.texts import error_hint, error_text
@@ -41,12 +43,17 @@ def add_input(request: StudioRequest, slug: str) -> HttpResponse:
 @require_POST
 @signed_in
 def tokens(request: StudioRequest) -> HttpResponse:
-    """How many tokens the two prompts have together; null when that can't be said."""
+    """How many tokens the two prompts have together, null when that can't be said; and words to be careful with.
+
+    `value` (several): what is typed into a template's variables.
+    """
     card = model.card()
     limit = card.max_tokens if card else 0
     try:
         prompts = [clean_prompt(request.POST.get(name, ""), field=name) for name in ("prompt_zh", "prompt_en")]
         found = counter.count(model.tokenizer_file(), join_prompts(*prompts)) if any(prompts) else 0
+        texts = terms.picture_texts(prompts) + request.POST.getlist("value")[:MAX_VARIABLES * 2]
     except Invalid:
-        found = None
-    return JsonResponse({"tokens": found, "limit": limit})
+        found, texts = None, []
+    words = [one.found for one in terms.findings(None, texts)]
+    return JsonResponse({"tokens": found, "limit": limit, "words": words})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from uuid import UUID
 
 from django.http import FileResponse, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -11,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from studio import storage
 from studio.models import Asset, RenderInput
-from studio.services import guides
+from studio.services import exports, guides
 from studio.web.http import StudioRequest, signed_in
 
 
@@ -22,6 +23,17 @@ def picture(request: StudioRequest, pk: int) -> HttpResponseBase:
     asset = get_object_or_404(Asset.objects.visible_to(request.user).select_related("job__batch", "campaign"), pk=pk)
     name = f"{asset.campaign.slug}-{asset.job.frame}-{asset.width}x{asset.height}.png"
     return send(asset.file_key, "image/png", name if "download" in request.GET else "")
+
+
+@require_safe
+@signed_in
+def delivered(request: StudioRequest, pk: int) -> HttpResponseBase:
+    """The file that the picture's platform takes, attached."""
+    asset = get_object_or_404(Asset.objects.visible_to(request.user).select_related(
+        "job__batch", "campaign", "ad_format"), pk=pk)
+    file = exports.deliver(asset)
+    return FileResponse(BytesIO(file.data), content_type=file.content_type, as_attachment=True, filename=file.name,
+                        headers={"Cache-Control": "private, no-store"})
 
 
 @require_safe
