@@ -16,6 +16,7 @@ from studio.models import (
     BulkRow,
     BulkRun,
     Campaign,
+    Product,
     PromptTemplate,
     Team,
     TemplateVersion,
@@ -49,6 +50,12 @@ def version(of: PromptTemplate, status: TemplateStatus = TemplateStatus.PUBLISHE
     return TemplateVersion.objects.create(**({
         "template": of, "number": of.versions.count() + 1, "status": status, "text_zh": TEXT_ZH, "text_en": TEXT_EN,
         "variables": VARIABLES, "edited_by": of.created_by, "edited_at": timezone.now()} | fields))
+
+
+def product(team: Team, sku: str = "TEA-1", **fields: Any) -> Product:
+    """Something that the team sells."""
+    return Product.objects.create(**({
+        "team": team, "sku": sku, "name_zh": "桂花乌龙", "name_en": "osmanthus oolong"} | fields))
 
 
 def brand_kit(team: Team, by: User, **fields: Any) -> BrandKit:

@@ -92,7 +92,10 @@ def _with_article(name: str) -> str:
 
 
 def fit(idea: str, templates: Mapping[int, TemplateText], products: Sequence[Value]) -> Fit | None:
-    """The template most of whose options the idea names, filled with them; None when it names none of any."""
+    """The template most of whose options the idea names, filled with them; None when it names none of any.
+
+    Every word of the idea goes into the prompt: a template with no place for one does not fit.
+    """
     best: tuple[int, Fit] | None = None
     for key, text in templates.items():
         rest, values = idea, {}
@@ -107,6 +110,9 @@ def fit(idea: str, templates: Mapping[int, TemplateText], products: Sequence[Val
             if variable.kind == VariableKind.TEXT and not thing.empty and (variable.required or named):
                 values[variable.name] = thing
                 break
+        else:
+            if not thing.empty:  # it would leave a word of the idea out
+                continue
         if named and not text.problems(values) and (best is None or named > best[0]):
             best = named, Fit(key, values)
     return best[1] if best else None

@@ -32,7 +32,7 @@ def clean_prompt(text: str, *, field: str) -> str:
             _("The prompt has %(length)d characters; at most %(limit)d can be used."),
             field=field, length=len(text), limit=MAX_PROMPT_CHARS,
         )
-    if any(unicodedata.category(c) in ("Cc", "Cs") and c not in _KEEP for c in text):
+    if not is_plain(text):
         raise Invalid(
             _("The prompt contains control characters. Type it again, or paste it as plain text."), field=field)
     found = 1
@@ -41,6 +41,11 @@ def clean_prompt(text: str, *, field: str) -> str:
     parts = _QUOTED.split(text)  # every second one is in quotation marks
     parts[::2] = [unicodedata.normalize("NFC", part) for part in parts[::2]]
     return "".join(parts).strip()
+
+
+def is_plain(text: str) -> bool:
+    """Whether `text` has no control characters but line breaks and tabs, and no half of a surrogate pair."""
+    return not any(unicodedata.category(c) in ("Cc", "Cs") and c not in _KEEP for c in text)
 
 
 def join_prompts(zh: str, en: str) -> str:

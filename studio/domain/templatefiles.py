@@ -5,18 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+from itertools import zip_longest
 from typing import Any
 
 from studio.domain.errors import Invalid
 from studio.domain.i18n import gettext_noop as _
 from studio.domain.templating import TemplateText
-from studio.domain.variables import Value, Variable
+from studio.domain.textfiles import decode, table
+from studio.domain.variables import Value, Variable, number_text
 
 MAX_FILE_BYTES = 256 * 1024
 _COLUMNS = ("name", "kind", "required", "label_zh", "label_en", "default_zh", "default_en", "max_length", "low", "high",
             "options_zh", "options_en")
-#: Between the options of one cell.
-_BAR = "|"
 
 
 def to_json(name: Value, text: TemplateText, settings: dict[str, Any], locked: list[str]) -> str:
@@ -37,22 +37,14 @@ def to_csv(text: TemplateText) -> str:
     for one in text.variables:
         writer.writerow([
             one.name, one.kind.value, "yes" if one.required else "no", one.label.zh, one.label.en, one.default.zh,
-            one.default.en, one.max_length or "", "" if one.low is None else f"{one.low:g}",
-            "" if one.high is None else f"{one.high:g}", _BAR.join(option.zh for option in one.options),
-            _BAR.join(option.en for option in one.options)])
+            one.default.en, one.max_length or "", number_text(one.low), number_text(one.high),
+            "\n".join(option.zh for option in one.options), "\n".join(option.en for option in one.options)])
     return out.getvalue()
 
 
 def read(data: bytes) -> tuple[Value, TemplateText, dict[str, Any], list[str]]:
     """(name, text, settings, locked) of a file that `to_json` or `to_csv` wrote. Raises Invalid (field "file")."""
-    if len(data) > MAX_FILE_BYTES:
-        raise Invalid(_("A template's file has at most %(limit)d KB."), field="file", limit=MAX_FILE_BYTES // 1024)
-    try:
-        words = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise Invalid(_("This file is not UTF-8 text."), field="file") from None
-    if "\0" in words:
-        raise Invalid(_("This file is not UTF-8 text."), field="file")
+    words = decode(data, limit=MAX_FILE_BYTES)
     return _read_json(words) if words.lstrip().startswith("{") else _read_csv(words)
 
 
@@ -72,24 +64,22 @@ def _read_json(words: str) -> tuple[Value, TemplateText, dict[str, Any], list[st
 
 
 def _read_csv(words: str) -> tuple[Value, TemplateText, dict[str, Any], list[str]]:
-    try:
-        rows = list(csv.DictReader(io.StringIO(words, newline=""), strict=True))
-    except csv.Error:
-        rows = []
+    rows = table(words)
     if not rows or not set(_COLUMNS[:2]) <= set(rows[0]):
         raise Invalid(
             _("This is no template's file: a table with the columns name and kind was expected."), field="file")
     texts, variables = {"#text_zh": "", "#text_en": ""}, []
     for row in rows:
-        cells = {name: (row.get(name) or "").strip() for name in _COLUMNS}
+        cells = {name: row.get(name, "") for name in _COLUMNS}
         if cells["name"] in texts:
-            texts[cells["name"]] = row.get("kind") or ""
+            texts[cells["name"]] = cells["kind"]
             continue
         variables.append({
-            "name": cells["name"], "kind": cells["kind"],
-            "required": cells["required"].lower() not in ("no", "否", "0"),
-            "label": _pair(cells, "label"), "default": _pair(cells, "default"), "max_length": cells["max_length"] or 0,
-            "low": cells["low"], "high": cells["high"], "options": _options(cells)})
+            "name": cells["name"].strip(), "kind": cells["kind"].strip().lower(),
+            "required": cells["required"].strip().lower() not in ("no", "否", "0"),
+            "label": _pair(cells, "label"), "default": _pair(cells, "default"),
+            "max_length": cells["max_length"].strip() or 0, "low": cells["low"].strip(), "high": cells["high"].strip(),
+            "options": _options(cells)})
     return Value(), _text(texts["#text_zh"], texts["#text_en"], variables), {}, []
 
 
@@ -98,10 +88,10 @@ def _pair(cells: dict[str, str], name: str) -> dict[str, str]:
 
 
 def _options(cells: dict[str, str]) -> list[dict[str, str]]:
-    zh, en = (cells[name].split(_BAR) if cells[name] else [] for name in ("options_zh", "options_en"))
-    count = max(len(zh), len(en))
-    padded = (column + [""] * (count - len(column)) for column in (zh, en))
-    return [{"zh": one.strip(), "en": other.strip()} for one, other in zip(*padded, strict=True)]
+    """One option a line, its two languages side by side."""
+    zh, en = (cells[name].splitlines() for name in ("options_zh", "options_en"))
+    return [{"zh": one.strip(), "en": other.strip()} for one, other in zip_longest(zh, en, fillvalue="")
+            if one.strip() or other.strip()]
 
 
 def _text(zh: str, en: str, variables: object) -> TemplateText:

@@ -26,6 +26,10 @@ SETTINGS = ("steps", "sampler", "guidance", "negative", "formats", "count")
 LOCKS = ("text", *SETTINGS)
 
 
+_MOST_FORMATS = 200
+_FORMAT = re.compile(r"[A-Za-z0-9_-]{1,50}")
+
+
 class TemplateStatus(StrEnum):
     """Life of a version: only a draft is changed, only the published one is offered."""
 
@@ -92,6 +96,10 @@ class TemplateText:
         """`values` as they go into the prompt; a missing one is its default. Raises the first of `problems`."""
         return {one.name: one.clean(values.get(one.name, one.default)) for one in self.variables}
 
+    def parts(self, language: str, values: Mapping[str, Value]) -> list[tuple[str, str]]:
+        """The text of `language` ("zh" or "en") in pieces: (variable's name, or "" for the text between; its words)."""
+        return _parts(getattr(self, language), {name: getattr(value, language) for name, value in values.items()})
+
     def fill(self, values: Mapping[str, Value]) -> tuple[str, str]:
         """(Chinese, English), each hole filled in its language; `values` were cleaned. An empty one vanishes."""
         return _fill(self.zh, {name: value.zh for name, value in values.items()}), _fill(
@@ -110,12 +118,17 @@ def placeholders(text: str, where: str = "") -> list[str]:
     return list(found)
 
 
-def _fill(text: str, values: Mapping[str, str]) -> str:
-    def put(token: re.Match[str]) -> str:
+def _parts(text: str, values: Mapping[str, str]) -> list[tuple[str, str]]:
+    found, at = [], 0
+    for token in _TOKEN.finditer(text):
         name = token.group(1)
-        return values.get(name, "") if name else token.group()[0]
+        found += [("", text[at:token.start()]), (name, values.get(name, "")) if name else ("", token.group()[0])]
+        at = token.end()
+    return [(name, words) for name, words in [*found, ("", text[at:])] if words]
 
-    return _TOKEN.sub(put, text)
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    return "".join(words for _name, words in _parts(text, values))
 
 
 def combinations(values: Mapping[str, Iterable[Value]]) -> Iterable[dict[str, Value]]:
@@ -130,7 +143,7 @@ def clean_settings(found: Mapping[str, Any]) -> dict[str, Any]:
     clean: dict[str, Any] = {}
     for name, low, high in (("steps", 1, MAX_STEPS), ("count", 1, MAX_COUNT)):
         if (number := found.get(name)) not in (None, ""):
-            if not str(number).isdecimal() or not low <= int(str(number)[:9]) <= high:
+            if not str(number).isdecimal() or len(str(number)) > 9 or not low <= int(number) <= high:
                 raise Invalid(_("“%(name)s” is a whole number from %(low)d to %(high)d."), field=name, name=name,
                               low=low, high=high)
             clean[name] = int(number)
@@ -148,7 +161,8 @@ def clean_settings(found: Mapping[str, Any]) -> dict[str, Any]:
     if negative := found.get("negative"):
         clean["negative"] = clean_prompt(str(negative), field="negative")
     if formats := found.get("formats"):
-        if not (isinstance(formats, list) and all(isinstance(key, str) for key in formats)):
+        if not (isinstance(formats, list) and len(formats) <= _MOST_FORMATS
+                and all(isinstance(key, str) and _FORMAT.fullmatch(key) for key in formats)):
             raise Invalid(_("The template's formats can't be read."), field="formats")
         clean["formats"] = formats
     return clean

@@ -11,6 +11,7 @@ from typing import Any
 
 from studio.domain.errors import Invalid
 from studio.domain.i18n import gettext_noop as _
+from studio.domain.prompting import is_plain
 
 MAX_OPTIONS = 200
 MAX_VALUE_CHARS = 300
@@ -80,6 +81,8 @@ class Variable:
             raise Invalid(_("At most %(limit)d options."), field=self.name, limit=MAX_OPTIONS)
         if len({option.zh or option.en for option in self.options}) < len(self.options):
             raise Invalid(_("“%(name)s” offers the same option twice."), field=self.name, name=self.name)
+        for text in (self.label, self.default, *self.options):
+            self._readable(text)
         if self.low is not None and self.high is not None and self.low > self.high:
             raise Invalid(_("The lowest number of “%(name)s” is above its highest."), field=self.name, name=self.name)
         if not self.default.empty:
@@ -95,7 +98,7 @@ class Variable:
                 default=_value(found.get("default")), max_length=int(found.get("max_length") or 0),
                 options=tuple(_value(option) for option in found.get("options") or ()),
                 low=_number(found.get("low")), high=_number(found.get("high")))
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise Invalid(_("A variable of this template can't be read: %(reason)s"), field="variables",
                           reason=str(error)) from error
 
@@ -117,6 +120,7 @@ class Variable:
         """
         zh, en = value.zh.strip(), value.en.strip()
         given = Value(zh or en, en or zh)
+        self._readable(given)
         if given.empty:
             if self.required:
                 raise Invalid(_("“%(name)s” is missing."), field=self.name, name=self.name)
@@ -133,6 +137,14 @@ class Variable:
             case VariableKind.PRODUCT | VariableKind.PICTURE:
                 self._fits(given)
         return given
+
+    def _readable(self, value: Value) -> None:
+        if not (is_plain(value.zh) and is_plain(value.en)):
+            raise Invalid(_("“%(name)s” contains control characters. Type it again, or paste it as plain text."),
+                          field=self.name, name=self.name)
+        if max(len(value.zh), len(value.en)) > MAX_VALUE_CHARS:
+            raise Invalid(_("“%(name)s” has a text of more than %(limit)d characters."), field=self.name,
+                          name=self.name, limit=MAX_VALUE_CHARS)
 
     def _fits(self, value: Value) -> None:
         limit = self.max_length or MAX_VALUE_CHARS
@@ -185,8 +197,13 @@ def _value(found: Any) -> Value:
     if found is None:
         return Value()
     if isinstance(found, str):
-        return Value(found, found)
-    return Value(str(found.get("zh") or ""), str(found.get("en") or ""))
+        return Value(found.strip(), found.strip())
+    return Value(str(found.get("zh") or "").strip(), str(found.get("en") or "").strip())
+
+
+def number_text(number: float | None) -> str:
+    """A bound as people write it, every digit kept; nothing for none."""
+    return "" if number is None else repr(float(number)).removesuffix(".0")
 
 
 def _number(found: Any) -> float | None:

@@ -41,4 +41,4 @@ def make_templates(team: Team, maker: User, publisher: User) -> None:
     Product.objects.bulk_create(Product(team=team, sku=sku, name_zh=zh, name_en=en) for sku, zh, en in PRODUCTS)
     for name, content in TEMPLATES:
         made = templates.create(user=maker, team=team, name_zh=name.zh, name_en=name.en, content=content)
-        templates.publish(user=publisher, template=made)
+        templates.publish(user=publisher, template=made, seen=made.versions.get().edited_at)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from secrets import token_hex
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Count, F, Max, Q
+from django.db.models.functions import NullIf
 from django.utils import timezone
 from django.utils.text import slugify
 
 from studio import permissions
 from studio.domain.errors import Conflict, Invalid
 from studio.domain.i18n import gettext_noop as _
+from studio.domain.prompting import clean_prompt, is_plain
 from studio.domain.states import AssetStatus
 from studio.domain.templating import LOCKS, TemplateStatus, TemplateText, clean_settings
 from studio.domain.variables import Variable
@@ -23,6 +25,9 @@ from studio.models.templates import PromptTemplateQuerySet
 from studio.services import activity
 
 MAX_NOTE_CHARS = 200
+MAX_NAME_CHARS = 80
+_SAVED_SINCE = _("Somebody else has saved this template since you opened it.")
+_COPY_YOURS = _("Your text is still here. Copy what you need, reload the page, and put it in again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +50,38 @@ class Content:
     def columns(self) -> dict[str, Any]:
         """The version's columns. Raises Invalid for a text that can't be filled."""
         TemplateText(self.zh, self.en, self.variables)
+        zh, en = (clean_prompt(text, field=field) for field, text in (("text_zh", self.zh), ("text_en", self.en)))
+        note = " ".join(self.note.split())[:MAX_NOTE_CHARS]
+        if not is_plain(note):
+            raise Invalid(_("The note contains control characters. Type it again."), field="note")
         locked = [name for name in LOCKS if name in self.locked and (name == "text" or name in self.settings)]
-        return {"text_zh": self.zh, "text_en": self.en, "variables": [one.as_json() for one in self.variables],
-                "settings": clean_settings(self.settings), "locked": locked, "note": self.note[:MAX_NOTE_CHARS]}
+        return {"text_zh": zh, "text_en": en, "variables": [one.as_json() for one in self.variables],
+                "settings": clean_settings(self.settings), "locked": locked, "note": note}
 
 
 def create(*, user: User, team: Team, name_zh: str, name_en: str, content: Content | None = None) -> PromptTemplate:
     """Make a template with a first draft. Raises Forbidden, Invalid."""
     permissions.require(user, "template.edit", team)
-    columns = (content or Content()).columns()
-    if not (name_zh or name_en):
-        raise Invalid(_("Give the template a name in Chinese, in English, or both."), field="name_zh")
+    columns, names = (content or Content()).columns(), _named(name_zh, name_en)
     stem = slugify(name_en)[:40].strip("-") or "template"
     with transaction.atomic(durable=True):
         made = PromptTemplate.objects.create(
-            team=team, slug=f"{stem}-{token_hex(3)}", name_zh=name_zh, name_en=name_en, created_by=user)
+            team=team, slug=f"{stem}-{token_hex(3)}", created_by=user, **names)
         TemplateVersion.objects.create(template=made, number=1, edited_by=user, edited_at=timezone.now(), **columns)
         activity.record(verb="template.created", actor=user, team=team, template=str(made))
     return made
+
+
+def _named(name_zh: str, name_en: str) -> dict[str, str]:
+    """The columns of the two names. Raises Invalid."""
+    names = {"name_zh": name_zh.strip(), "name_en": name_en.strip()}
+    if not any(names.values()):
+        raise Invalid(_("Give the template a name in Chinese, in English, or both."), field="name_zh")
+    for field_name, name in names.items():
+        if len(name) > MAX_NAME_CHARS or not is_plain(name):
+            raise Invalid(_("A template's name is plain text of at most %(limit)d characters."), field=field_name,
+                          limit=MAX_NAME_CHARS)
+    return names
 
 
 def save_draft(
@@ -74,21 +93,25 @@ def save_draft(
     Invalid, or Conflict when somebody else has saved since: nothing of theirs is overwritten.
     """
     permissions.require(user, "template.edit", template.team)
-    columns = content.columns() | {"edited_by": user, "edited_at": timezone.now()}
-    if not (name_zh or name_en):
-        raise Invalid(_("Give the template a name in Chinese, in English, or both."), field="name_zh")
+    names, columns = _named(name_zh, name_en), content.columns() | {"edited_by": user, "edited_at": timezone.now()}
     with transaction.atomic(durable=True):
+        _lock(template)
         draft = _draft(template)
         if draft is None and seen is None:
             draft = _new_draft(template, columns)
+            activity.record(verb="template.drafted", actor=user, team=template.team, template=str(template),
+                            number=draft.number)
         elif draft is None or seen is None or not TemplateVersion.objects.filter(
                 pk=draft.pk, status=TemplateStatus.DRAFT, edited_at=seen).update(**columns):
-            raise Conflict(
-                _("Somebody else has saved this template since you opened it."),
-                hint=_("Your text is still here. Copy what you need, reload the page, and put it in again."))
-        PromptTemplate.objects.filter(pk=template.pk).update(name_zh=name_zh, name_en=name_en)
+            raise Conflict(_SAVED_SINCE, hint=_COPY_YOURS)
+        PromptTemplate.objects.filter(pk=template.pk).update(**names)
         draft.refresh_from_db()
     return draft
+
+
+def _lock(template: PromptTemplate) -> None:
+    """Whoever writes versions of a template goes one after the other, and takes this lock first: no deadlock."""
+    PromptTemplate.objects.select_for_update(no_key=True).get(pk=template.pk)
 
 
 def _draft(template: PromptTemplate) -> TemplateVersion | None:
@@ -97,26 +120,23 @@ def _draft(template: PromptTemplate) -> TemplateVersion | None:
 
 def _new_draft(template: PromptTemplate, columns: dict[str, Any]) -> TemplateVersion:
     last = TemplateVersion.objects.filter(template=template).aggregate(last=Max("number"))["last"] or 0
-    try:
-        with transaction.atomic():
-            return TemplateVersion.objects.create(template=template, number=last + 1, **columns)
-    except IntegrityError:
-        raise Conflict(
-            _("Somebody else has saved this template since you opened it."),
-            hint=_("Your text is still here. Copy what you need, reload the page, and put it in again.")) from None
+    return TemplateVersion.objects.create(template=template, number=last + 1, **columns)
 
 
-def publish(*, user: User, template: PromptTemplate) -> TemplateVersion:
+def publish(*, user: User, template: PromptTemplate, seen: datetime) -> TemplateVersion:
     """Offer the draft to everybody who may use the template; the version offered before is retired.
 
-    Raises Forbidden, Invalid (a draft that can't be rendered), or Conflict when there is no draft.
+    `seen` is its `edited_at` as whoever publishes has read it. Raises Forbidden, Invalid (a draft that can't be
+    rendered), or Conflict when there is no draft, or another one by now.
     """
     permissions.require(user, "template.publish", template.team)
     with transaction.atomic(durable=True):
-        PromptTemplate.objects.select_for_update().get(pk=template.pk)  # two people publish one after the other
+        _lock(template)
         draft = _draft(template)
         if draft is None:
             raise Conflict(_("There is no draft to publish."))
+        if draft.edited_at != seen:
+            raise Conflict(_SAVED_SINCE, hint=_COPY_YOURS)
         text = draft.text
         if not (text.zh.strip() or text.en.strip()):
             raise Invalid(_("Write the template's text first."), field="text_zh")
@@ -130,10 +150,36 @@ def publish(*, user: User, template: PromptTemplate) -> TemplateVersion:
     return draft
 
 
+def retire(*, user: User, template: PromptTemplate) -> None:
+    """Offer the template no more until a version is published again. Raises Forbidden, or Conflict when none is."""
+    permissions.require(user, "template.publish", template.team)
+    with transaction.atomic(durable=True):
+        _lock(template)
+        row = TemplateVersion.objects.filter(template=template, status=TemplateStatus.PUBLISHED).first()
+        if row is None:
+            raise Conflict(_("No version of this template is offered."))
+        TemplateVersion.objects.filter(pk=row.pk).update(status=TemplateStatus.RETIRED)
+        activity.record(verb="template.retired", actor=user, team=template.team, template=str(template),
+                        number=row.number)
+
+
+def duplicate(*, user: User, template: PromptTemplate, team: Team) -> PromptTemplate:
+    """Copy the newest version into a template of `team`, as its first draft. Raises Forbidden, or Conflict if empty."""
+    permissions.require(user, "template.edit", team)
+    newest = template.versions.first()
+    if newest is None:
+        raise Conflict(_("There is nothing to copy yet."))
+    names = {"name_zh": f"{template.name_zh} 副本" if template.name_zh else "",
+             "name_en": f"{template.name_en} copy" if template.name_en else ""}
+    return create(user=user, team=team, content=replace(Content.of(newest), note=""),
+                  **{name: text[-MAX_NAME_CHARS:] for name, text in names.items()})
+
+
 def restore(*, user: User, template: PromptTemplate, version: TemplateVersion) -> TemplateVersion:
     """Make a draft of an earlier version. Raises Forbidden, or Conflict when there is a draft already."""
     permissions.require(user, "template.edit", template.team)
     with transaction.atomic(durable=True):
+        _lock(template)
         if _draft(template):
             raise Conflict(_("There is a draft already: publish it or go on with it."))
         draft = _new_draft(template, Content.of(version).columns() | {"edited_by": user, "edited_at": timezone.now()})
@@ -185,4 +231,4 @@ def with_numbers(templates: PromptTemplateQuerySet) -> PromptTemplateQuerySet:
         approved=Count(assets, filter=Q(**{f"{assets}__status": AssetStatus.APPROVED}), distinct=True),
         decided=Count(assets, filter=Q(**{f"{assets}__status__in": decided}), distinct=True),
         offered=Max("versions__number", filter=Q(versions__status=TemplateStatus.PUBLISHED)),
-        newest=Max("versions__number")).annotate(rate=100 * F("approved") / F("decided"))
+        newest=Max("versions__number")).annotate(rate=100 * F("approved") / NullIf(F("decided"), 0))

@@ -26,8 +26,10 @@ def pages(stack: Stack) -> list[str]:
     [(slug,)] = rows(stack, "SELECT slug FROM studio_campaign ORDER BY id LIMIT 1")
     [(asset,)] = rows(stack, "SELECT id FROM studio_asset WHERE campaign_id = "
                              "(SELECT id FROM studio_campaign WHERE slug = ?) ORDER BY id LIMIT 1", slug)
+    [(template,)] = rows(stack, "SELECT slug FROM studio_prompttemplate ORDER BY id LIMIT 1")
     return [
-        "/", "/campaigns/new/", f"/c/{slug}/", f"/c/{slug}/batches/1/", f"/c/{slug}/gallery/",
+        "/", "/templates/", f"/templates/{template}/", f"/templates/{template}/versions/", "/templates/products/",
+        "/campaigns/new/", f"/c/{slug}/", f"/c/{slug}/batches/1/", f"/c/{slug}/gallery/",
         f"/c/{slug}/gallery/?frame={asset}", f"/c/{slug}/gallery/?status=approved", f"/review/{asset}/", "/review/",
         "/admin-panel/usage/", "/admin-panel/workers/", "/admin-panel/audit/", "/me/", "/me/password/",
         "/no-such-page/"]

@@ -220,7 +220,7 @@ def test_the_page_works_without_scripts(stack: Stack, sign_in: SignIn) -> None:
     marketer.goto("/create/")
     slug = marketer.url.rstrip("/").split("/")[-1]
     compose(marketer, zh="红色放射背景上的礼物", formats=["taobao-main"], count=1, seed=5)
-    marketer.locator("#composer button[type=submit]").click()
+    marketer.locator("#composer button.go").click()
     assert marketer.url.rstrip("/").endswith(f"/c/{slug}")
     wait_idle(stack)
     marketer.reload()

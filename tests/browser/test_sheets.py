@@ -76,6 +76,7 @@ def test_a_template_and_a_sheet_of_500_rows(stack: Stack, sign_in: SignIn, tmp_p
     page = sign_in("marketer")
     slug = open_studio(page)
     page.goto(f"/c/{slug}/bulk/")
+    page.select_option("#version", label="Product on a colour")
     page.set_input_files("#file", sheet(tmp_path))
     page.get_by_role("button", name="Upload and check").click()
     expect(page.get_by_text("493 rows can be rendered")).to_be_visible()

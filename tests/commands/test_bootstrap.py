@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import stat
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,14 +14,17 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from studio import checkpoint
+from studio.domain.variables import Value
 from studio.domain.world import EXAMPLES
 from studio.management import demo
-from studio.models import AdFormat, Asset, Campaign, RenderJob, Team, User
+from studio.management.demotemplates import PRODUCTS, TEMPLATES
+from studio.models import AdFormat, Asset, Campaign, Product, RenderJob, Team, TemplateVersion, User
 from studio.services import quotas, rendering
 from tests.conftest import Cast, SignIn
 from tests.factories import balance, job
 from tests.services.fake import FlatRenderer
 
+WORLD = Path(settings.BASE_DIR) / "models" / "z-image-demo" / "world.json"
 PICTURES = sum(shot.count for plan in demo.CAMPAIGNS for shot in plan.shots)
 
 
@@ -111,3 +115,18 @@ def test_a_first_start_does_not_wait_for_ever(cast: Cast) -> None:
     for email in (email for _role, email, _name, _language in demo.PEOPLE):
         User.objects.create(email=email, name="x")
     assert demo.FirstPictures(lambda line: None, seconds=0).are_there()
+
+
+def test_its_templates_are_offered_and_speak_of_its_products(made: dict[str, Any], sign_in: SignIn) -> None:
+    campaign, things = Campaign.objects.all()[0], json.loads(WORLD.read_text(encoding="utf-8"))["things"]
+    offered = list(TemplateVersion.objects.usable_in(campaign))
+    assert (len(offered), Product.objects.count()) == (len(TEMPLATES), len(PRODUCTS)) == (3, 5)
+    drawn = {thing["en"] for thing in things} | {"cup of tea"}
+    goods = list(Product.objects.all())
+    assert {one.name_en.removeprefix("a ") for one in goods} <= drawn
+    ware = Value(goods[0].name_zh, goods[0].name_en)
+    for one in offered:
+        given = {hole.name: hole.default if not hole.default.empty else next(iter(hole.options), ware)
+                 for hole in one.text.variables}
+        zh, en = one.text.fill(one.text.clean(given))
+        assert any(name in en for name in drawn) and not set("{}") & set(zh + en)

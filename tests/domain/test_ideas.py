@@ -62,3 +62,11 @@ def test_the_template_whose_options_are_named_most_is_filled() -> None:
 @pytest.mark.parametrize("idea", ["teapot", "", "pinkish teapot", "冬茶"])
 def test_an_idea_that_names_no_option_or_leaves_a_hole_fits_nothing(idea: str) -> None:
     assert fit(idea, TEXTS, [TEA]) is None
+
+
+def test_a_template_that_would_leave_a_word_out_does_not_fit() -> None:
+    hero = Variable("hero", VariableKind.CHOICE, options=(TEA, Value("礼盒", "gift box")), default=TEA)
+    festive = {4: TemplateText("{tone}{hero}", "{tone} {hero}", (TONE, hero))}
+    assert fit("pink rocket", festive, []) is None
+    whole = fit("a gift box, pink", festive, [])
+    assert whole and whole.values == {"tone": PINK, "hero": Value("礼盒", "gift box")}

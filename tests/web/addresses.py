@@ -123,6 +123,13 @@ ROWS = [
     Row("archive-brand", "post", REVIEWERS_FORM, lambda w: {"slug": w.kit.slug}, lambda w: {"archived": "1"}),
     Row("templates", "get", SIGNED_IN),
     Row("new-template", "post", (302, 302, 403, 302, 302, 302, 302)),
+    Row("products", "get", SIGNED_IN),
+    Row("add-product", "post", MAKERS_FORM, data=lambda w: {
+        "team": w.cast.team.slug, "sku": "TEA-2", "name_en": "tea"}),
+    Row("import-products", "post", MAKERS_FORM, data=lambda w: {
+        "team": w.cast.team.slug, "file": upload(b"sku,name_en\nTEA-3,tea\n", "products.csv")}),
+    Row("change-product", "post", MAKERS_FORM, lambda w: {"pk": w.product.pk}, lambda w: {
+        "sku": "TEA-1", "name_en": "oolong"}),
     Row("template", "get", MEMBERS, _template),
     Row("template", "post", MAKERS_FORM, _template, lambda w: {"name_en": "Flowers", "text_en": "a rose"}),
     Row("template-versions", "get", MEMBERS, _template),

@@ -21,8 +21,10 @@ def kit(cast: Cast) -> BrandKit:
 
 
 def fields(kit: BrandKit, **changed: Any) -> dict[str, Any]:
-    return {"name_en": "Rose", "style_zh": "晨光", "style_en": "morning light",
-            "palette": "墨绿 | dark green | #0a3d2c\n#C8102E", "blocked": "首选\n 最 爽 \n\n", "warned": "cheap", "seen": Content.of(kit).mark} | changed
+    return {
+        "name_en": "Rose", "style_zh": "晨光", "style_en": "morning light", "warned": "cheap",
+        "palette": "墨绿 | dark green | #0a3d2c\n#C8102E", "blocked": "首选\n 最 爽 \n\n",
+        "seen": Content.of(kit).mark} | changed
 
 
 def test_a_kit_is_made_written_and_put_away(cast: Cast, sign_in: SignIn) -> None:

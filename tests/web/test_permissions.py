@@ -19,6 +19,7 @@ from studio.models import (
     Draft,
     ModelEntry,
     Pool,
+    Product,
     PromptTemplate,
     RenderBatch,
     RenderInput,
@@ -71,7 +72,7 @@ def _state() -> list[Any]:
     jobs = list(RenderJob.objects.order_by("pk").values_list("pk", "status", "rank"))
     assets = list(Asset.objects.order_by("pk").values_list("pk", "status", "picked"))
     counts = [model.objects.count() for model in (
-        Activity, Campaign, Draft, PromptTemplate, RenderBatch, RenderInput, Review, TemplateVersion)]
+        Activity, Campaign, Draft, Product, PromptTemplate, RenderBatch, RenderInput, Review, TemplateVersion)]
     return [jobs, assets, counts, [balance(team) for team in Team.objects.order_by("pk")],
             list(Team.objects.order_by("pk").values_list("monthly_pictures", "pool")),
             list(Worker.objects.order_by("pk").values_list("pk", "draining", "pool")),

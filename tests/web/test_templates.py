@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
+from django.utils import timezone
 
 from studio.domain.errors import Conflict
 from studio.domain.states import AssetStatus
@@ -47,7 +50,9 @@ def test_a_draft_is_kept_published_and_changed(cast: Cast, sign_in: SignIn, made
     assert (one.status, one.settings, one.locked) == (TemplateStatus.DRAFT, {"steps": 6}, ["text", "steps"])
     assert one.text.variable("tone").options[1].en == "pink"
     body = client.get(_url()).content.decode()
-    assert "a red rose" in body and "红的玫瑰" in body and "红 | red" in body
+    words = re.sub(r"</?mark[^>]*>", "", body)
+    assert "a red rose" in words and "红的玫瑰" in words and "红 | red" in body
+    assert '<mark class="tk kb" title="tone">red</mark>' in body
     reviewer = sign_in(cast.reviewer)
     sent = fields(seen=one.edited_at.isoformat(), publish="1")
     assert reviewer.post(_url(), sent).status_code == 302
@@ -56,7 +61,8 @@ def test_a_draft_is_kept_published_and_changed(cast: Cast, sign_in: SignIn, made
     assert client.post(_url(), fields(text_en="one {tone} {product}")).status_code == 302
     assert list(made.versions.values_list("number", "status")) == [(2, "draft"), (1, "published")]
     shown = client.get(_url("template-versions")).content.decode()
-    assert "<del>a</del><ins>one</ins>" in shown
+    read = shown.replace('<span class="vh">removed: </span>', "").replace('<span class="vh">added: </span>', "")
+    assert "<del>a</del><ins>one</ins>" in read and read != shown
     two = made.versions.get(number=2)
     assert reviewer.post(_url(), fields(
         text_en="one {tone} {product}", seen=two.edited_at.isoformat(), publish="1")).status_code == 302
@@ -76,7 +82,11 @@ def test_makers_save_and_reviewers_publish(cast: Cast, sign_in: SignIn, made: Pr
     ({"default_en-0": "far too long a rose"}, "at most 8"), ({"name-1": "product"}, "two variables"),
     ({"set-steps": "99"}, "from 1 to 50"), ({"set-steps": "x"}, "from 1 to 50"), ({"set-guidance": "nan"}, "from 0 to"),
     ({"set-sampler": "heun"}, "no sampler"), ({"name_zh": "", "name_en": " "}, "Give the template a name"),
-    ({"text_en": "x" * 2001}, "2001 characters"),
+    ({"text_en": "x" * 2001}, "2001 characters"), ({"text_zh": "a\0b"}, "control characters"),
+    ({"name_en": "a\0b"}, "plain text of at most"), ({"label_en-0": "a\0b"}, "control characters"),
+    ({"options-1": "红 | re\0d"}, "control characters"), ({"set-negative": "\x07"}, "control characters"),
+    ({"set-count": "0" * 4000 + "3"}, "from 1 to 8"), ({"formats": ["a\0b"]}, "formats"),
+    ({"low-0": "1e999", "kind-0": "number"}, "can&#x27;t be read"),
     ({"kind-0": "number", "low-0": "3", "high-0": "1"}, "above its highest"),
 ])
 def test_what_is_wrong_is_said_and_what_was_typed_stays(
@@ -179,6 +189,16 @@ def test_files_go_out_and_come_in_the_same(cast: Cast, sign_in: SignIn, made: Pr
     b"name,kind\nx,spell\n", b"a,b\n1,2\n", b"\0", b"[" * 100_000, b"{" + b'"a":[' * 50_000, b"x" * 300_000,
     b'name,kind\n"x', b'{"name": {}, "text": {}, "settings": {"steps": 1e9}}',
     b'{"name": {}, "text": {}, "settings": 5}',
+    b'{"name": {}, "text": {"zh": "a\\u0000b"}}', b'{"name": {}, "text": {"en": "\\ud800"}}',
+    b'{"name": {"en": "\\u0000"}, "text": {}}', b'{"name": {"zh": "\\udfff"}, "text": {}}',
+    b'{"name": {}, "text": {}, "settings": {"formats": ["\\u0000"]}}',
+    b'{"name": {}, "text": {}, "settings": {"steps": "' + b"0" * 5000 + b'8"}}',
+    b'{"name": {}, "text": {}, "settings": {"negative": "\\u0007"}}',
+    b'{"name": {}, "text": {}, "variables": [{"name": "x", "kind": "text", "max_length": 1e999}]}',
+    b'{"name": {}, "text": {}, "variables": [{"name": "x", "kind": "number", "low": ' + b"9" * 400 + b"}]}",
+    b'{"name": {}, "text": {}, "variables": [{"name": "x", "kind": "text", "label": {"en": "\\u0000"}}]}',
+    b'{"name": {}, "text": {}, "variables": [{"name": "x", "kind": "choice", "options": ["\\ud83d", "b"]}]}',
+    b'{"name": {}, "text": {}, "variables": [{"name": "x", "kind": "text", "default": "' + b"y" * 999 + b'"}]}',
 ])
 def test_a_file_that_is_no_template_is_refused(cast: Cast, sign_in: SignIn, data: bytes) -> None:
     response = sign_in(cast.marketer).post(reverse("new-template"), {"file": SimpleUploadedFile("x.json", data)})
@@ -200,12 +220,14 @@ def test_a_picture_becomes_a_template(cast: Cast, sign_in: SignIn) -> None:
 
 def test_publishing_twice_or_nothing(cast: Cast, made: PromptTemplate) -> None:
     with pytest.raises(Conflict):
-        templates.publish(user=cast.reviewer, template=made)
-    templates.save_draft(user=cast.reviewer, template=made, content=Content(en="a rose"), seen=None, name_zh="",
-                         name_en="Flowers")
-    templates.publish(user=cast.reviewer, template=made)
+        templates.publish(user=cast.reviewer, template=made, seen=timezone.now())
+    draft = templates.save_draft(user=cast.reviewer, template=made, content=Content(en="a rose"), seen=None, name_zh="",
+                                 name_en="Flowers")
+    with pytest.raises(Conflict, match="saved this template since"):
+        templates.publish(user=cast.reviewer, template=made, seen=draft.edited_at - timedelta(seconds=1))
+    templates.publish(user=cast.reviewer, template=made, seen=draft.edited_at)
     with pytest.raises(Conflict):
-        templates.publish(user=cast.reviewer, template=made)
+        templates.publish(user=cast.reviewer, template=made, seen=draft.edited_at)
 
 
 def test_the_lists_ask_few_questions(

@@ -15,6 +15,7 @@ from studio.models import (
     BrandKit,
     BulkRun,
     Pool,
+    Product,
     PromptTemplate,
     QualityReport,
     RenderBatch,
@@ -25,7 +26,7 @@ from studio.models import (
 from studio.services import inputs
 from tests.conftest import Cast
 from tests.factories import PNG, WEBP, BatchFactory, ad_format, asset, job, mask, model_entry, picture, pool, worker
-from tests.kits import brand_kit, bulk_run, template, version
+from tests.kits import brand_kit, bulk_run, product, template, version
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class World:
     report: QualityReport
     pool: Pool
     template: PromptTemplate
+    product: Product
     sheet: BulkRun
     word: Term
     drawn: Asset
@@ -63,8 +65,8 @@ def make_world(cast: Cast) -> World:
         cast, batch, queued, failed, draft, asset(cast.campaign, status=AssetStatus.IN_REVIEW),
         asset(cast.campaign, status=AssetStatus.APPROVED),
         inputs.add(user=cast.marketer, campaign=cast.campaign, role=InputRole.IMAGE, data=picture()), _report(), pool(),
-        version(template(cast.team, cast.marketer)).template, bulk_run(cast.campaign, cast.marketer),
-        Term.objects.create(text="unheard of"), _drawn(cast),
+        version(template(cast.team, cast.marketer)).template, product(cast.team),
+        bulk_run(cast.campaign, cast.marketer), Term.objects.create(text="unheard of"), _drawn(cast),
         brand_kit(cast.team, cast.reviewer))
 
 

@@ -11,7 +11,7 @@ from django.utils.dateparse import parse_datetime
 
 from studio.domain.errors import Invalid
 from studio.domain.templating import LOCKS, MAX_VARIABLES
-from studio.domain.variables import Value, Variable, VariableKind
+from studio.domain.variables import Value, Variable, VariableKind, number_text
 from studio.models import PromptTemplate, TemplateVersion
 from studio.services.templates import Content
 from studio.web.texts import error_text
@@ -36,8 +36,7 @@ class Row:
         return cls({
             "name": one.name, "kind": one.kind.value, "label_zh": one.label.zh, "label_en": one.label.en,
             "default_zh": one.default.zh, "default_en": one.default.en, "required": "on" if one.required else "",
-            "max_length": str(one.max_length or ""), "low": "" if one.low is None else f"{one.low:g}",
-            "high": "" if one.high is None else f"{one.high:g}",
+            "max_length": str(one.max_length or ""), "low": number_text(one.low), "high": number_text(one.high),
             "options": "\n".join(f"{option.zh} | {option.en}" for option in one.options)})
 
     def variable(self) -> Variable:

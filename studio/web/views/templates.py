@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from django.contrib import messages
 from django.db.models import Q
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, resolve_url
@@ -12,20 +11,21 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from studio import permissions
-from studio import tokens as counter
 from studio.domain import templatefiles
 from studio.domain.errors import Conflict, Forbidden, Invalid, StudioError
-from studio.domain.prompting import join_prompts
+from studio.domain.prompting import is_plain
 from studio.domain.spec import MAX_COUNT, MAX_STEPS, SAMPLER_LABELS
-from studio.domain.templating import MAX_VARIABLES, TemplateStatus, TemplateText
-from studio.domain.variables import Value, VariableKind
+from studio.domain.templating import MAX_VARIABLES, TemplateStatus
+from studio.domain.variables import Value
 from studio.models import AdFormat, Asset, PromptTemplate, Team, TemplateVersion
 from studio.services import templates
 from studio.services.templates import Content
+from studio.templatetags.studio_text import textlang
 from studio.templatetags.studio_words import VARIABLE_KINDS
-from studio.web import differences, model
+from studio.web import differences
 from studio.web.forms.templates import Editor
 from studio.web.http import StudioRequest, page, say, signed_in
+from studio.web.previews import preview
 from studio.web.texts import error_hint, error_text
 
 TABS = ("ours", "shared", "archived")
@@ -74,12 +74,17 @@ def new(request: StudioRequest) -> HttpResponse:
     team = Team.objects.filter(pk__in=teams, pk=wanted).first() if wanted.isdecimal() and len(wanted) < 18 else None
     team = team or Team.objects.filter(pk__in=teams).order_by("slug")[0]
     try:
-        name, content = _from_file(request) if "file" in request.FILES else (Value(), Content())
-        made = templates.create(user=request.user, team=team, name_zh=name.zh, name_en=name.en or gettext(
-            "New template") if not name.zh else name.en, content=content)
+        name, content = _from_file(request) if "file" in request.FILES else (_new_name(), Content())
+        made = templates.create(user=request.user, team=team, name_zh=name.zh, name_en=name.en, content=content)
     except Invalid as error:
         return _listing(request, refused=error_text(error))
     return HttpResponseRedirect(resolve_url("template", made.slug))
+
+
+def _new_name() -> Value:
+    """What a template is called before somebody names it, in the page's language."""
+    name = gettext("New template")
+    return Value(zh=name) if textlang(name) == "zh-CN" else Value(en=name)
 
 
 def _from_file(request: StudioRequest) -> tuple[Value, Content]:
@@ -87,7 +92,9 @@ def _from_file(request: StudioRequest) -> tuple[Value, Content]:
     assert not isinstance(upload, list)
     name, text, settings, locked = templatefiles.read(upload.read(templatefiles.MAX_FILE_BYTES + 1))
     stem = (upload.name or "").rsplit(".", 1)[0].replace("\0", "")[:80]
-    return (name if not name.empty else Value("", stem)), Content(
+    if name.empty:
+        name = Value(en=stem) if stem and is_plain(stem) else _new_name()
+    return name, Content(
         text.zh, text.en, text.variables, settings, tuple(locked))
 
 
@@ -110,9 +117,11 @@ def template(request: StudioRequest, slug: str) -> HttpResponse:
                                         name_zh=editor.name_zh, name_en=editor.name_en)
             editor.seen = kept.edited_at.isoformat()
             if "publish" in request.POST:
-                published = templates.publish(user=request.user, template=found)
+                published = templates.publish(user=request.user, template=found, seen=kept.edited_at)
                 say(request, gettext("Version %(number)s is offered now.") % {"number": published.number})
-                return HttpResponseRedirect(resolve_url("template", slug))
+                there = resolve_url("template", slug)
+                # The whole page anew: its bar and its actions speak of the version, too.
+                return HttpResponse(headers={"HX-Redirect": there}) if request.htmx else HttpResponseRedirect(there)
     except Invalid as error:
         editor.errors[error.field or "text_zh"] = error_text(error)
     except Conflict as error:
@@ -135,35 +144,15 @@ def _editor(request: StudioRequest, found: PromptTemplate, editor: Editor, *, st
     return page(request, "studio/template.html", {
         "nav": "templates", "template": found, "editor": editor, "draft": draft, "published": published,
         "saved": None if editor.errors else draft, "next_number": draft.number if draft else len(versions) + 1,
-        "preview": _preview(editor), "kinds": VARIABLE_KINDS, "most": MAX_VARIABLES, "samples": samples,
+        "preview": preview(editor), "kinds": VARIABLE_KINDS, "most": MAX_VARIABLES, "samples": samples,
         "samplers": SAMPLER_LABELS, "steps_limit": MAX_STEPS, "count_limit": MAX_COUNT,
         "presets": AdFormat.objects.filter(active=True), "formats": editor.settings.get("formats") or [],
         "may_edit": permissions.decide(request.user, "template.edit", found.team),
         "may_publish": permissions.decide(request.user, "template.publish", found.team),
+        "setting_labels": differences.SETTING_LABELS,
+        "may_copy": bool(permissions.teams_with(request.user, "template.edit")),
         "may_share": permissions.decide(request.user, "template.share", found.team),
     }, partial="studio/_template_editor.html", status=status)
-
-
-def _preview(editor: Editor) -> dict[str, Any]:
-    """The prompts with every variable at its default, or else its first option or its name; and their tokens."""
-    values, variables = {}, []
-    for row in editor.rows:
-        try:
-            one = row.variable()
-        except Invalid:
-            continue
-        variables.append(one)
-        first = one.options[0] if one.options else Value(*[f"{{{one.name}}}"] * 2)
-        values[one.name] = one.default if not one.default.empty else first
-        if one.kind == VariableKind.NUMBER and one.default.empty:
-            values[one.name] = Value(*[f"{one.low if one.low is not None else 1:g}"] * 2)
-    try:
-        zh, en = TemplateText(editor.zh, editor.en, tuple(variables)).fill(values)
-        card = model.card()
-        count = counter.count(model.tokenizer_file(), join_prompts(zh.strip(), en.strip())) if zh or en else 0
-    except Invalid:
-        return {}
-    return {"zh": zh, "en": en, "tokens": count, "limit": card.max_tokens if card else 0}
 
 
 @require_safe
@@ -182,7 +171,7 @@ def versions(request: StudioRequest, slug: str) -> HttpResponse:
 @require_POST
 @signed_in
 def act(request: StudioRequest, slug: str) -> HttpResponse:
-    """`do`: share, unshare, archive, restore, or back (to the version `number`)."""
+    """`do`: share, unshare, archive, restore, retire, duplicate, or back (to the version `number`)."""
     found, wanted = visible(request, slug), request.POST.get("do", "")
     try:
         match wanted:
@@ -190,6 +179,15 @@ def act(request: StudioRequest, slug: str) -> HttpResponse:
                 templates.share(user=request.user, template=found, shared=wanted == "share")
             case "archive" | "restore":
                 templates.archive(user=request.user, template=found, archived=wanted == "archive")
+                if wanted == "archive":
+                    say(request, gettext("The template is archived."))
+            case "retire":
+                templates.retire(user=request.user, template=found)
+                say(request, gettext("The template is offered no more, until a version is published again."))
+            case "duplicate":
+                copy = templates.duplicate(user=request.user, template=found, team=_own_team(request, found))
+                say(request, gettext("This is the copy. Give it a name of its own."))
+                return HttpResponseRedirect(resolve_url("template", copy.slug))
             case "back":
                 templates.restore(user=request.user, template=found, version=_version(request, found))
                 say(request, gettext("The draft says what that version said."))
@@ -198,8 +196,16 @@ def act(request: StudioRequest, slug: str) -> HttpResponse:
     except Forbidden:
         raise
     except StudioError as error:
-        say(request, error_text(error))
+        messages.error(request, f"{error_text(error)} {error_hint(error)}".strip())
     return HttpResponseRedirect(resolve_url("template", slug))
+
+
+def _own_team(request: StudioRequest, found: PromptTemplate) -> Team:
+    """Where a copy goes: the template's own team, or for who only uses it the first of theirs."""
+    teams = permissions.teams_with(request.user, "template.edit")
+    if found.team_id in teams or not teams:
+        return found.team
+    return Team.objects.filter(pk__in=teams).order_by("slug")[0]
 
 
 def _version(request: StudioRequest, found: PromptTemplate) -> TemplateVersion:
