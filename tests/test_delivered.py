@@ -73,3 +73,9 @@ def test_what_reaches_the_border_is_no_white_background() -> None:
     image = Image.new("RGB", (400, 300), "white")
     ImageDraw.Draw(image).rectangle((0, 100, 60, 200), fill="black")
     assert not delivered.on_white(image)
+
+
+def test_the_profile_does_not_say_when_it_was_made() -> None:
+    """Else the same picture would be other bytes in another process."""
+    made = ImageCms.ImageCmsProfile(BytesIO(delivered._srgb())).profile.creation_date
+    assert made is not None and made.year == 2000

@@ -23,8 +23,8 @@ class File:
     name: str
 
 
-def deliver(asset: Asset) -> File:
-    """The picture as its format asks: file type, bytes, profile, label. Of no format: the PNG itself.
+def deliver(asset: Asset, *, any_size: bool = False) -> File:
+    """The picture as its format asks: file type, bytes (unless `any_size`), profile, label. Of no format: the PNG.
 
     The asset comes with its job's batch, format and campaign. Raises Invalid when the format's limit can't be met,
     FileMissing, or StorageError when the storage is away.
@@ -36,7 +36,7 @@ def deliver(asset: Asset) -> File:
     if preset:
         image = delivered.from_png(data)
         xmp = labels.xmp_packet(producer=settings.AI_LABEL_PRODUCER, produce_id=str(asset.job_id))
-        data = delivered.encode(image, kind, preset.max_bytes, xmp)
+        data = delivered.encode(image, kind, 0 if any_size else preset.max_bytes, xmp)
     name = f"{asset.campaign.slug}-{preset.pk if preset else 'own'}-{asset.job.frame}.{delivered.SUFFIXES[kind]}"
     return File(data, delivered.CONTENT_TYPES[kind], name)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+from hashlib import sha256
 from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from studio.models import BulkRun, QuotaAccount, RenderBatch, RenderJob, TemplateVersion
+from studio.models import AdFormat, BulkRun, QuotaAccount, RenderBatch, RenderJob, TemplateVersion
 from studio.services import feeding, rendering
 from tests.conftest import Cast, SignIn
 from tests.factories import account
@@ -60,7 +61,13 @@ def test_upload_see_correct_queue_and_download(cast: Cast, sign_in: SignIn, made
     assert len(names) == 5 and names[-1] == "manifest.csv" and archive.testzip() is None
     manifest = list(csv.DictReader(io.StringIO(archive.read("manifest.csv").decode("utf-8-sig"))))
     assert [row["sku"] for row in manifest] == ["A-1", "A-1", "A-2", "A-2"]
-    assert all(row["file"] in names for row in manifest)
+    for row in manifest:
+        assert sha256(archive.read(row["file"])).hexdigest() == row["sha256"] and row["note"] == ""
+    AdFormat.objects.update(max_bytes=100)  # which no picture fits into
+    small = zipfile.ZipFile(io.BytesIO(b"".join(client.get(f"{path}results.zip"))))
+    assert {row["note"] for row in csv.DictReader(io.StringIO(small.read("manifest.csv").decode("utf-8-sig")))} == {
+        "bytes"}
+    assert small.read(names[0])[:2] == b"\xff\xd8"  # a JPEG all the same
     assert len(list(zipfile.ZipFile(io.BytesIO(b"".join(client.get(f"{path}results.zip?approved")))).namelist())) == 1
 
 
