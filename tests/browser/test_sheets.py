@@ -127,6 +127,9 @@ def test_a_template_and_a_sheet_of_500_rows(stack: Stack, sign_in: SignIn, tmp_p
 def test_the_composer_fills_a_template_and_remembers_what_is_typed(stack: Stack, sign_in: SignIn) -> None:
     page = sign_in("marketer")
     slug = open_studio(page)
+    # It opens with what was rendered last, which may be this very template: then nothing would be seen to come.
+    page.select_option("#version", label="Own words")
+    expect(page.locator("#holes")).to_have_count(0)
     page.select_option("#version", label="Product on a colour")
     page.locator("#holes").get_by_label("Product, English").fill("panda")
     page.select_option("[name='v-tone-zh']", "蓝色")
