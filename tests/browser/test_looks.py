@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from uuid import UUID
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from tests.browser.conftest import SignIn, rows, settle
+from tests.browser.conftest import SignIn, post, rows, settle
 from tests.stack import Stack
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
@@ -21,13 +22,33 @@ KEPT = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _something_of_everything(stack: Stack, sign_in: SignIn) -> None:
+    """A sheet with a faulty row, and a brand kit."""
+    if rows(stack, "SELECT 1 FROM studio_bulkrun LIMIT 1"):
+        return
+    [(version, slug)] = rows(
+        stack, "SELECT v.id, c.slug FROM studio_templateversion v, studio_campaign c ORDER BY v.id, c.id LIMIT 1")
+    page = sign_in("reviewer")
+    post(page, f"/c/{slug}/bulk/", version=str(version), matrix="1", **{"m-tone": "粉色 | pink\n紫色 | violet"})
+    post(page, "/brands/", name_zh="云岭", name_en="Yunling", style_zh="晨光", style_en="morning light",
+         palette="墨绿 | dark green | #0A3D2C", blocked="最爽")
+
+
 def pages(stack: Stack) -> list[str]:
     """Addresses with something to see."""
     [(slug,)] = rows(stack, "SELECT slug FROM studio_campaign ORDER BY id LIMIT 1")
     [(asset,)] = rows(stack, "SELECT id FROM studio_asset WHERE campaign_id = "
                              "(SELECT id FROM studio_campaign WHERE slug = ?) ORDER BY id LIMIT 1", slug)
-    [(template,)] = rows(stack, "SELECT slug FROM studio_prompttemplate ORDER BY id LIMIT 1")
+    [(template, version)] = rows(
+        stack, "SELECT t.slug, v.id FROM studio_prompttemplate t JOIN studio_templateversion v ON v.template_id = t.id "
+               "ORDER BY t.id LIMIT 1")
+    [(sheet,)] = rows(stack, "SELECT id FROM studio_bulkrun LIMIT 1")
+    [(brand,)] = rows(stack, "SELECT slug FROM studio_brandkit LIMIT 1")
     return [
+        f"/c/{slug}/overview/", f"/c/{slug}/edit/", f"/c/{slug}/prompts/", f"/c/{slug}/?template={version}",
+        f"/c/{slug}/bulk/?template={version}", f"/bulk/{UUID(sheet)}/", "/brands/", f"/brands/{brand}/",
+        "/admin-panel/words/",
         "/", "/templates/", f"/templates/{template}/", f"/templates/{template}/versions/", "/templates/products/",
         "/campaigns/new/", f"/c/{slug}/", f"/c/{slug}/batches/1/", f"/c/{slug}/gallery/",
         f"/c/{slug}/gallery/?frame={asset}", f"/c/{slug}/gallery/?status=approved", f"/review/{asset}/", "/review/",

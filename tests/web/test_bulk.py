@@ -89,7 +89,8 @@ def test_what_cannot_be_taken_in_is_said(
     ({"do": "queue", "count": "1", "formats": ["nope"]}, 422), ({"do": "fix", "number": "x"}, 404),
     ({"do": "fix", "number": "99"}, 409), ({"do": "explode"}, 404), ({}, 404), ({"do": "retry"}, 302),
     ({"do": "resume"}, 302), ({"do": "map", "map-product-zh": "nope\0"}, 302),
-    ({"do": "queue", "count": "1", "formats": ["taobao-main"], "row": ["x", "9" * 20, "2"]}, 422),
+    ({"do": "queue", "count": "1", "formats": ["taobao-main"], "marked": "1", "row": ["x", "9" * 20, "2"]}, 422),
+    ({"do": "queue", "count": "1", "formats": ["taobao-main"], "marked": "1"}, 422),
     ({"do": "fix", "number": "1", "cell-0": "\0", "cell-1": "x" * 5000}, 302),
 ])
 def test_strange_acts(
@@ -114,6 +115,14 @@ def test_other_teams_see_none_of_it(cast: Cast, sign_in: SignIn, made: TemplateV
     stranger = sign_in(cast.stranger)
     assert [stranger.get(f"{path}{rest}").status_code for rest in ("", "checked.csv", "results.zip")] == [404] * 3
     assert act(stranger, do="cancel").status_code == 404
+
+
+def test_only_the_marked_rows_are_rendered(cast: Cast, sign_in: SignIn, made: TemplateVersion) -> None:
+    client = sign_in(cast.marketer)
+    path = send(client, cast, made, "sku,product,tone\n" + "A,花,粉色\n" * 5).headers["Location"]
+    assert client.get(path).content.decode().count('name="row"') == 5
+    act(client, do="queue", formats=["taobao-main"], count="1", marked="1", row=["2", "4"])
+    assert sorted(RenderBatch.objects.values_list("bulk_row__number", flat=True)) == [2, 4]
 
 
 def test_combinations_without_a_file(cast: Cast, sign_in: SignIn, made: TemplateVersion) -> None:

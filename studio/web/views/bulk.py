@@ -123,7 +123,8 @@ def _run(request: StudioRequest, found: BulkRun, *, refused: str = "", status: i
         "pictures": pictures, "each": each, "time": _time(found, pictures),
         "quota": composing.quota(found.campaign), "budget_left": campaigns.budget_left(found.campaign),
         "variables": _mapping(found), "refused": refused,
-        "halted": _halted(found.halted),
+        "halted": _halted(found.halted), "can_queue": found.status == BulkStatus.CHECKED or (
+            found.status == BulkStatus.DONE and progress["can_render"] > progress["taken"]),
         "may_render": permissions.decide(request.user, "render.create", found.campaign),
         **campaign_bar.counts(found.campaign)}, partial="studio/_bulk_live.html", status=status)
 
@@ -220,7 +221,8 @@ def _queue(request: StudioRequest, found: BulkRun) -> None:
     bulk.queue(
         user=request.user, run=found, count=int(text) if text.isdecimal() and len(text) < 4 else 0,
         formats=list(AdFormat.objects.filter(active=True, key__in=request.POST.getlist("formats"))),
-        first=int(first) if first.isdecimal() and len(first) < 6 else None, numbers=numbers or None)
+        first=int(first) if first.isdecimal() and len(first) < 6 else None,
+        numbers=numbers if "marked" in request.POST else None)
     found.refresh_from_db()
     feeding.feed(found, _AT_ONCE)
 
