@@ -47,6 +47,8 @@ ACTIVITY: dict[str, str] = {
     "term.removed": _("%(who)s took “%(word)s” off the list of words that must not appear"),
     "brand.created": _("%(who)s made the brand kit “%(brand)s”"),
     "brand.changed": _("%(who)s changed the brand kit “%(brand)s”"),
+    "format.added": _("%(who)s added the format “%(format)s”"),
+    "format.changed": _("%(who)s changed the format “%(format)s”"),
     "bulk.uploaded": _("%(who)s uploaded the sheet “%(sheet)s” with %(rows)s rows to “%(campaign)s”"),
     "bulk.queued": _("%(who)s queued %(rows)s rows of the sheet “%(sheet)s” in “%(campaign)s”"),
     "template.created": _("%(who)s made the template “%(template)s”"),

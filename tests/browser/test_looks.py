@@ -48,7 +48,7 @@ def pages(stack: Stack) -> list[str]:
     return [
         f"/c/{slug}/overview/", f"/c/{slug}/edit/", f"/c/{slug}/prompts/", f"/c/{slug}/?template={version}",
         f"/c/{slug}/bulk/?template={version}", f"/bulk/{UUID(sheet)}/", "/brands/", f"/brands/{brand}/",
-        "/admin-panel/words/",
+        "/admin-panel/words/", "/admin-panel/formats/", "/admin-panel/formats/douyin-9x16/",
         "/", "/templates/", f"/templates/{template}/", f"/templates/{template}/versions/", "/templates/products/",
         "/campaigns/new/", f"/c/{slug}/", f"/c/{slug}/batches/1/", f"/c/{slug}/gallery/",
         f"/c/{slug}/gallery/?frame={asset}", f"/c/{slug}/gallery/?status=approved", f"/review/{asset}/", "/review/",

@@ -63,6 +63,7 @@ ADMINS_FORM =       (302,  404,     403,   403,     403,     302,  302)
 INSTALLATION_FORM = (302,  403,     403,   403,     403,     403,  302)
 ANY_ADMIN =         (302,  200,     403,   403,     403,     200,  200)
 
+FORMAT = {"name_en": "Square", "platform": "Own", "width": "800", "height": "800", "file_type": "jpeg", "active": "on"}
 ROWS = [
     Row("home", "get", SIGNED_IN),
     Row("campaign-new", "get", (302, 200, 403, 200, 200, 200, 200)),
@@ -143,6 +144,11 @@ ROWS = [
     Row("activate-model", "post", INSTALLATION_FORM, _model),
     Row("check-model", "post", INSTALLATION_FORM, _model),
     Row("model-sheet", "get", ANY_ADMIN, lambda w: {"pk": w.report.pk}),
+    Row("admin-formats", "get", ADMINS, data=_team),
+    Row("new-format", "get", (302, 403, 403, 403, 403, 403, 200)),
+    Row("new-format", "post", (302, 403, 403, 403, 403, 403, 302), data=lambda w: FORMAT | {"key": "own-1x1"}),
+    Row("admin-format", "get", (302, 200, 403, 403, 403, 200, 200), lambda w: {"key": "taobao-main"}),
+    Row("admin-format", "post", INSTALLATION_FORM, lambda w: {"key": "taobao-main"}, lambda w: FORMAT),
     Row("admin-words", "get", ADMINS, data=_team),
     Row("add-word", "post", INSTALLATION_FORM, data=lambda w: {"text": "supreme", "action": "warn"}),
     Row("change-word", "post", INSTALLATION_FORM, lambda w: {"pk": w.word.pk}, lambda w: {"action": "remove"}),

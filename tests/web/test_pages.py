@@ -175,7 +175,8 @@ def test_every_kind_of_activity_is_a_sentence(world: World, sign_in: SignIn) -> 
     data: dict[str, Any] = {
         "pictures": 3, "frame": "1-01", "before": 1, "after": 2, "member": "Ann", "role": "viewer", "batch": 1,
         "model": "z-image-turbo", "worker": "gpu-0", "pool": "Fast", "priority": 0,
-        "template": "Flowers", "number": 2, "sheet": "tea.csv", "rows": 5, "word": "best", "brand": "Rose"}
+        "template": "Flowers", "number": 2, "sheet": "tea.csv", "rows": 5, "word": "best", "brand": "Rose",
+        "format": "x-card"}
     for verb in (*ACTIVITY, "something.new"):
         activity.record(verb=verb, campaign=world.cast.campaign, actor=world.cast.admin, **data)
         activity.record(verb=verb, team=world.cast.team, **data)
