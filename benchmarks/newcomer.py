@@ -42,7 +42,7 @@ def main() -> None:
         page.wait_for_selector("html[data-live=on]")
         earlier = page.locator("#sheets .sheet").count()
         pressed = perf_counter()
-        page.click("#composer button[type=submit]")
+        page.click("#composer button.go")
         page.wait_for_function(
             """earlier => document.querySelectorAll("#sheets .sheet").length > earlier
                && !document.querySelector("#sheets .sheet .im:not(.ok)")

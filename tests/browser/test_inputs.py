@@ -115,6 +115,7 @@ def test_a_bad_file_is_explained_and_another_one_taken(
         expect(page.locator("#slot-source.filled")).to_have_count(0)
     page.set_input_files("input[name=source_file]", text)
     expect(page.locator("#slot-source .err")).to_contain_text("not a PNG")
+    expect(page.locator("#slot-source.htmx-added")).to_have_count(0)  # from here on it hears of another file
     page.set_input_files("input[name=source_file]", photo)
     expect(page.locator("#slot-source.filled")).to_be_visible()
     page.click("#slot-source button")
@@ -162,7 +163,7 @@ def test_the_page_starts_from_a_picture_without_scripts(stack: Stack, sign_in: S
     page.goto("/create/")
     compose(page, en="a moon on a navy background", formats=["taobao-main"], count=1, seed=5, task="image")
     page.set_input_files("input[name=source_file]", photo)
-    page.locator("#composer button[type=submit]").click()
+    page.locator("#composer button.go").click()
     [(strength, width)] = rows(
         stack, "SELECT b.strength, i.width FROM studio_renderbatch b JOIN studio_renderinput i ON i.id = b.source_id "
                "ORDER BY b.id DESC LIMIT 1")

@@ -176,7 +176,7 @@ def test_every_kind_of_activity_is_a_sentence(world: World, sign_in: SignIn) -> 
         "pictures": 3, "frame": "1-01", "before": 1, "after": 2, "member": "Ann", "role": "viewer", "batch": 1,
         "model": "z-image-turbo", "worker": "gpu-0", "pool": "Fast", "priority": 0,
         "template": "Flowers", "number": 2, "sheet": "tea.csv", "rows": 5, "word": "best", "brand": "Rose",
-        "format": "x-card"}
+        "format": "x-card", "product": "Tea", "added": 1, "changed": 2}
     for verb in (*ACTIVITY, "something.new"):
         activity.record(verb=verb, campaign=world.cast.campaign, actor=world.cast.admin, **data)
         activity.record(verb=verb, team=world.cast.team, **data)
