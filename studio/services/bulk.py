@@ -19,7 +19,7 @@ from studio.domain.templating import combinations
 from studio.domain.variables import Value, VariableKind
 from studio.models import AdFormat, BulkRow, BulkRun, Campaign, RenderJob, TemplateVersion, User
 from studio.services import activity, renders
-from studio.services.bulkrules import LANGUAGES, Columns, Rules, guess, usable
+from studio.services.bulkrules import LANGUAGES, Columns, Rules, guess, plain, usable
 
 #: Rows written at a time.
 _CHUNK = 500
@@ -59,7 +59,8 @@ def _store(
 ) -> BulkRun:
     with transaction.atomic(durable=True):
         run = BulkRun.objects.create(
-            campaign=campaign, version=version, requested_by=user, name=name[:120] or "sheet", columns=columns,
+            campaign=campaign, version=version, requested_by=user, name=plain(name)[:120] or "sheet",
+            columns=[plain(column) for column in columns],
             mapping=mapping, seed=randbelow(MAX_SEED + 1), steps=version.settings.get("steps"),
             status=BulkStatus.CHECKED)
         wanted = version.settings.get("formats") or list(campaign.formats.values_list("key", flat=True))
@@ -75,7 +76,8 @@ def _store(
     return run
 
 
-def _row(run: BulkRun, rules: Rules, number: int, cells: list[str]) -> BulkRow:
+def _row(run: BulkRun, rules: Rules, number: int, given: list[str]) -> BulkRow:
+    cells = [plain(cell)[:sheetfiles.MAX_CELL_CHARS + 1] for cell in given]
     problems = rules.problems(cells)
     return BulkRow(run=run, number=number, cells=cells, problems=problems, usable=usable(problems))
 
@@ -84,8 +86,10 @@ def remap(*, user: User, run: BulkRun, mapping: Columns) -> None:
     """Take the values from other columns, and check every row again. Raises Forbidden, Conflict, Invalid."""
     permissions.require(user, "render.create", run.campaign)
     known = set(run.columns)
-    clean = {name: {key: text for key, text in source.items() if text and (key == "value" or text in known)}
-             for name, source in mapping.items() if name in {one.name for one in run.version.text.variables}}
+    names = {one.name for one in run.version.text.variables}
+    clean = {name: {key: plain(text) for key, text in source.items() if key == "value" or text in known}
+             for name, source in mapping.items() if name in names}
+    clean = {name: {key: text for key, text in source.items() if text} for name, source in clean.items()}
     with transaction.atomic(durable=True):
         if not BulkRun.objects.filter(pk=run.pk, status=BulkStatus.CHECKED).update(mapping=clean):
             raise Conflict(_("Rows of this sheet are queued already: upload it again to map it differently."))
@@ -104,7 +108,7 @@ def remap(*, user: User, run: BulkRun, mapping: Columns) -> None:
 def correct(*, user: User, run: BulkRun, number: int, cells: list[str]) -> BulkRow:
     """Write other cells into a row and check it again. Raises Forbidden, or Conflict when it is queued already."""
     permissions.require(user, "render.create", run.campaign)
-    row = _row(run, Rules.of(run), number, [cell.replace("\0", "")[:sheetfiles.MAX_CELL_CHARS + 1] for cell in cells])
+    row = _row(run, Rules.of(run), number, cells)
     with transaction.atomic(durable=True):
         found = BulkRow.objects.filter(run=run, number=number, taken_at=None)
         if not found.update(cells=row.cells, problems=row.problems, usable=row.usable):

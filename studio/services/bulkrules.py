@@ -103,6 +103,11 @@ def usable(problems: list[dict[str, Any]]) -> bool:
     return not any(problem["level"] == "error" for problem in problems)
 
 
+def plain(text: str) -> str:
+    """What a database keeps of `text`: PostgreSQL takes no NUL and no half of a surrogate pair in JSON."""
+    return text.replace("\0", "").encode("utf-8", "ignore").decode()
+
+
 def guess(version: TemplateVersion, columns: list[str]) -> Columns:
     """Which column each variable's value is in, by the names people give to both."""
     plain = {_plain(column): column for column in columns}

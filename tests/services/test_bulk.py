@@ -176,6 +176,12 @@ def test_every_combination_is_a_row(cast: Cast) -> None:
             name: [Value(str(n), str(n)) for n in range(30)] for name in ("product", "tone", "pieces")})
 
 
+def test_half_of_a_character_in_a_workbook_is_left_out(cast: Cast) -> None:
+    run = upload(cast, rows(1))
+    bulk.correct(user=cast.marketer, run=run, number=1, cells=["\ud800T", "花\0", "粉色", ""])
+    assert run.rows.get().cells[:2] == ["T", "花"]
+
+
 @pytest.mark.parametrize("data", ["", "a,a\n1,1\n", HEADER, HEADER + "x\0\n"])
 def test_a_file_that_is_no_table_leaves_nothing_behind(cast: Cast, data: str) -> None:
     with pytest.raises(Invalid):

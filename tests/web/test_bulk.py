@@ -117,6 +117,15 @@ def test_other_teams_see_none_of_it(cast: Cast, sign_in: SignIn, made: TemplateV
     assert act(stranger, do="cancel").status_code == 404
 
 
+def test_what_no_database_keeps_is_left_out(cast: Cast, sign_in: SignIn, made: TemplateVersion) -> None:
+    client = sign_in(cast.marketer)
+    path = reverse("bulk", args=[cast.campaign.slug])
+    sent = {"version": made.pk, "matrix": "1", "m-product": "花\0", "m-tone": "粉色\0\n\0"}
+    assert client.post(path, sent).status_code == 302
+    assert act(client, do="map", **{"map-tone-value": "蓝\0色"}).status_code == 302
+    assert BulkRun.objects.get().mapping["tone"] == {"value": "蓝色"}
+
+
 def test_only_the_marked_rows_are_rendered(cast: Cast, sign_in: SignIn, made: TemplateVersion) -> None:
     client = sign_in(cast.marketer)
     path = send(client, cast, made, "sku,product,tone\n" + "A,花,粉色\n" * 5).headers["Location"]
