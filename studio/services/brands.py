@@ -13,7 +13,7 @@ from django.utils.text import slugify
 
 from studio import permissions
 from studio.domain.errors import Conflict, Invalid
-from studio.domain.guides import LoraRequest
+from studio.domain.guides import MAX_LORAS, LoraRequest
 from studio.domain.i18n import gettext_noop as _
 from studio.domain.spec import RenderRequest
 from studio.domain.terms import Finding, TermAction
@@ -120,7 +120,7 @@ def dress(request: RenderRequest, kit: BrandKit | None) -> RenderRequest:
         return request
     zh = _with_style(request.prompt_zh, kit.style_zh.strip(), "，")
     en = _with_style(request.prompt_en, kit.style_en.strip(), ", ")
-    loras = request.loras or tuple(LoraRequest(one["name"], one["weight"]) for one in kit.loras)
+    loras = request.loras or tuple(LoraRequest(one["name"], one["weight"]) for one in kit.loras[:MAX_LORAS])
     try:
         return replace(request, loras=loras, prompt_zh=zh, prompt_en=en)
     except Invalid:

@@ -16,7 +16,7 @@ from studio.models import BrandKit, Team, Term, User
 from studio.services import activity
 
 #: What is to be written in the picture.
-_QUOTED = re.compile(r"[“\"「『‘]([^”\"」』’]{1,200})[”\"」』’]")
+_QUOTED = re.compile(r"“([^”]+)”|\"([^\"]+)\"|「([^」]+)」|『([^』]+)』|‘([^’]+)’")
 
 
 def known(kit: BrandKit | None) -> list[Forbidden]:
@@ -29,7 +29,7 @@ def known(kit: BrandKit | None) -> list[Forbidden]:
 
 def picture_texts(prompts: Iterable[str]) -> list[str]:
     """What prompts ask to be written in the picture: the text in quotation marks."""
-    return [text for prompt in prompts for text in _QUOTED.findall(prompt)]
+    return ["".join(found) for prompt in prompts for found in _QUOTED.findall(prompt)]
 
 
 def findings(kit: BrandKit | None, texts: Iterable[str]) -> list[Finding]:

@@ -37,6 +37,11 @@ def test_picture_text_that_is_forbidden_is_not_rendered(cast: Cast, sign_in: Sig
     assert _render(client, cast, prompt_zh="国家级博物馆里的红玫瑰", prompt_en="").status_code == 302  # no picture text
 
 
+@pytest.mark.parametrize("prompt", ["“Mum’s 国家级 cake”", "「" + "花" * 300 + "国家级」", '"国家级"', "『国家级』"])
+def test_picture_text_ends_with_its_own_quotation_mark(cast: Cast, sign_in: SignIn, prompt: str) -> None:
+    assert _render(sign_in(cast.marketer), cast, prompt_zh=prompt, prompt_en="").status_code == 422
+
+
 def test_a_templates_variables_are_checked(cast: Cast, sign_in: SignIn) -> None:
     made = version(template(cast.team, cast.marketer))
     values = {"version": made.pk, "v-product-zh": "国家级花", "v-product-en": "flower", "v-tone-zh": "粉色"}
