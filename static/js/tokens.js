@@ -31,6 +31,7 @@ function show({ tokens, limit, words }) {
 async function ask() {
   const body = new FormData();
   for (const name of ["prompt_zh", "prompt_en"]) body.append(name, form.elements[name].value);
+  body.append("campaign", form.dataset.campaign);
   for (const field of form.querySelectorAll("#holes input")) body.append("value", field.value);
   asking?.abort();
   asking = new AbortController();

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 #: What people put between the characters of a word to get it past a list.
 _BETWEEN = r"[\s\u200b-\u200d\u2060\ufeff·•.*_\-/|~]*"
-_LATIN = re.compile(r"[0-9a-z]")
+_LATIN = re.compile(r"[0-9a-zA-Z]")
 
 
 class TermAction(StrEnum):
@@ -42,8 +42,8 @@ class Finding:
 def find(text: str, terms: Iterable[Forbidden]) -> list[Finding]:
     """Each of `terms` that is in `text`, once, those that block first.
 
-    Full-width and half-width letters, upper and lower case are the same. Chinese words are found with
-    blanks and dots between their characters, Latin ones only as whole words.
+    Full-width and half-width letters, upper and lower case are the same. Chinese words and signs are found
+    with blanks and dots between them, Latin words only whole.
     """
     plain = unicodedata.normalize("NFKC", text)
     found = [Finding(term, match.group()) for term in terms if (match := _pattern(term.text).search(plain))]
@@ -52,8 +52,24 @@ def find(text: str, terms: Iterable[Forbidden]) -> list[Finding]:
 
 @lru_cache(maxsize=4096)
 def _pattern(term: str) -> re.Pattern[str]:
-    plain = unicodedata.normalize("NFKC", term).strip()
-    if any(_LATIN.match(letter.lower()) for letter in plain):
-        spaced = r"\s+".join(re.escape(word) for word in plain.split())
-        return re.compile(rf"(?<![0-9A-Za-z]){spaced}(?![0-9A-Za-z])", re.IGNORECASE)
-    return re.compile(_BETWEEN.join(re.escape(letter) for letter in plain if not letter.isspace()) or r"(?!)")
+    parts: list[str] = []
+    before = ""
+    for letter in unicodedata.normalize("NFKC", term).strip():
+        if not letter.isspace() and parts:
+            parts.append(_between(parts[-1], letter, gap=before.isspace()))
+        if not letter.isspace():
+            parts.append(letter)
+        before = letter
+    if not parts:
+        return re.compile(r"(?!)")
+    text = "".join(re.escape(part) if at % 2 == 0 else part for at, part in enumerate(parts))
+    start, end = (r"(?<![0-9A-Za-z])" if _LATIN.match(parts[0]) else "", r"(?![0-9A-Za-z])" if _LATIN.match(
+        parts[-1]) else "")
+    return re.compile(f"{start}{text}{end}", re.IGNORECASE)
+
+
+def _between(one: str, other: str, *, gap: bool) -> str:
+    """What may stand between two characters of a word; within a Latin word nothing, between two at least a blank."""
+    if _LATIN.match(one) and _LATIN.match(other):
+        return r"\s+" if gap else ""
+    return _BETWEEN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from secrets import token_hex
 
@@ -18,8 +19,8 @@ from studio.domain.i18n import gettext_noop as _
 from studio.domain.spec import RenderRequest
 from studio.domain.terms import Finding, TermAction
 from studio.domain.variables import Value
-from studio.models import BrandKit, Team, Term, User
-from studio.services import activity, terms
+from studio.models import BrandKit, RenderBatch, Team, Term, User
+from studio.services import activity, guides, terms
 
 MAX_COLOURS, MAX_WORDS = 24, 300
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
@@ -102,8 +103,11 @@ def change(*, user: User, kit: BrandKit, content: Content, seen: str) -> None:
 def archive(*, user: User, kit: BrandKit, archived: bool) -> None:
     """Take the kit off the lists, or put it back; campaigns that have it keep it. Raises Forbidden."""
     permissions.require(user, "brand.edit", kit.team)
-    BrandKit.objects.filter(pk=kit.pk, archived_at__isnull=archived).update(
-        archived_at=timezone.now() if archived else None)
+    with transaction.atomic(durable=True):
+        rows = BrandKit.objects.filter(pk=kit.pk, archived_at__isnull=archived)
+        if rows.update(archived_at=timezone.now() if archived else None):
+            activity.record(verb="brand.archived" if archived else "brand.restored", actor=user, team=kit.team,
+                            brand=str(kit))
 
 
 def _set_words(kit: BrandKit, content: Content) -> None:
@@ -118,22 +122,38 @@ def dress(request: RenderRequest, kit: BrandKit | None) -> RenderRequest:
     """
     if kit is None:
         return request
-    zh = _with_style(request.prompt_zh, kit.style_zh.strip(), "，")
-    en = _with_style(request.prompt_en, kit.style_en.strip(), ", ")
-    loras = request.loras or tuple(LoraRequest(one["name"], one["weight"]) for one in kit.loras[:MAX_LORAS])
+    # One that was uninstalled since is left out: whoever renders did not choose it.
+    installed = set(guides.lora_names()) if kit.loras and not request.loras else set()
+    own = [LoraRequest(one["name"], one["weight"]) for one in kit.loras if one["name"] in installed]
+    dressed = replace(request, loras=request.loras or tuple(own[:MAX_LORAS]))
+    for field, phrase, comma in (("prompt_zh", kit.style_zh, "，"), ("prompt_en", kit.style_en, ", ")):
+        dressed = _with_style(dressed, field, phrase.strip(), comma)
+    return dressed
+
+
+def _with_style(request: RenderRequest, field: str, phrase: str, comma: str) -> RenderRequest:
+    prompt: str = getattr(request, field)
+    if not (prompt and phrase) or phrase in prompt:
+        return request
     try:
-        return replace(request, loras=loras, prompt_zh=zh, prompt_en=en)
+        return replace(request, **{field: f"{prompt}{comma}{phrase}"})  # type: ignore[arg-type]  # both fields are texts
     except Invalid:
-        return replace(request, loras=loras)
-
-
-def _with_style(prompt: str, phrase: str, comma: str) -> str:
-    return f"{prompt}{comma}{phrase}" if prompt and phrase and phrase not in prompt else prompt
+        return request
 
 
 def require_clean(request: RenderRequest, values: dict[str, Value], kit: BrandKit | None) -> list[Finding]:
     """Check the variables and what is to be written in the picture. Raises Invalid for a word that blocks."""
-    texts = [text for value in values.values() for text in (value.zh, value.en)]
     return terms.require_clean(
-        kit, texts + terms.picture_texts((request.prompt_zh, request.prompt_en)),
+        kit, checked_texts((request.prompt_zh, request.prompt_en), values),
         "prompt_zh" if request.prompt_zh else "prompt_en")
+
+
+def checked_texts(prompts: Iterable[str], values: dict[str, Value]) -> list[str]:
+    """What the lists of words are held against: the variables, and the prompts' picture text."""
+    return [text for value in values.values() for text in (value.zh, value.en)] + terms.picture_texts(prompts)
+
+
+def findings_of(batch: RenderBatch) -> list[Finding]:
+    """The words of the lists that stand in a batch, as the lists are now. It comes with its campaign's brand kit."""
+    values = {name: Value(**value) for name, value in batch.values.items()}
+    return terms.findings(batch.campaign.brand_kit, checked_texts((batch.prompt_zh, batch.prompt_en), values))

@@ -20,11 +20,12 @@ _QUOTED = re.compile(r"“([^”]+)”|\"([^\"]+)\"|「([^」]+)」|『([^』]+)
 
 
 def known(kit: BrandKit | None) -> list[Forbidden]:
-    """The words that all teams are held to, and the kit's own, which win over them."""
-    rows = Term.objects.filter(Q(kit=None) | Q(kit=kit) if kit else Q(kit=None)).order_by("kit")
-    found = {row.text: Forbidden(row.text, TermAction(row.action), row.source, row.note)
-             for row in sorted(rows, key=lambda row: row.kit_id is not None)}
-    return list(found.values())
+    """The words that all teams are held to, and the kit's own; a kit can make a word stricter, never milder."""
+    rows = Term.objects.filter(Q(kit=None) | Q(kit=kit) if kit else Q(kit=None))
+    # The last of a word's rows stays: what blocks, and of two that block the kit's.
+    ordered = sorted(rows, key=lambda row: (row.action == TermAction.BLOCK, row.kit_id is not None))
+    return list({row.text: Forbidden(row.text, TermAction(row.action), row.source, row.note)
+                 for row in ordered}.values())
 
 
 def picture_texts(prompts: Iterable[str]) -> list[str]:

@@ -47,6 +47,8 @@ ACTIVITY: dict[str, str] = {
     "term.removed": _("%(who)s took “%(word)s” off the list of words that must not appear"),
     "brand.created": _("%(who)s made the brand kit “%(brand)s”"),
     "brand.changed": _("%(who)s changed the brand kit “%(brand)s”"),
+    "brand.archived": _("%(who)s archived the brand kit “%(brand)s”"),
+    "brand.restored": _("%(who)s restored the brand kit “%(brand)s”"),
     "format.added": _("%(who)s added the format “%(format)s”"),
     "format.changed": _("%(who)s changed the format “%(format)s”"),
     "bulk.uploaded": _("%(who)s uploaded the sheet “%(sheet)s” with %(rows)s rows to “%(campaign)s”"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from studio.models import BrandKit
+from studio.models import Activity, BrandKit
 from studio.services.brands import Content
 from tests.conftest import Cast, SignIn
 from tests.kits import brand_kit
@@ -43,6 +43,8 @@ def test_a_kit_is_made_written_and_put_away(cast: Cast, sign_in: SignIn) -> None
     assert client.post(reverse("archive-brand", args=[found.slug]), {}).status_code == 302
     found.refresh_from_db()
     assert found.archived_at is None
+    assert list(Activity.objects.order_by("pk").values_list("verb", flat=True)) == [
+        "brand.created", "brand.changed", "brand.archived", "brand.restored"]
 
 
 @pytest.mark.parametrize("changed", [

@@ -8,9 +8,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from studio.domain.states import AssetStatus
 from studio.models import Activity, BrandKit, RenderBatch, Term
 from studio.services import terms
 from tests.conftest import Cast, SignIn
+from tests.factories import asset
 from tests.kits import brand_kit, template, version
 from tests.web.world import composer
 
@@ -63,10 +65,48 @@ def test_a_kits_own_words_style_and_loras(cast: Cast, sign_in: SignIn) -> None:
     assert RenderBatch.objects.latest("pk").prompt_en == "a rose in morning light"
 
 
+def test_a_kit_makes_a_word_stricter_and_never_milder(cast: Cast) -> None:
+    kit: BrandKit = brand_kit(cast.team, cast.marketer)
+    for text, action in (("国家级", "warn"), ("首选", "block")):
+        Term.objects.create(kit=kit, text=text, action=action)
+    assert {one.text: str(one.action) for one in terms.known(kit)} == {"国家级": "block", "首选": "block"}
+    assert {one.text: str(one.action) for one in terms.known(None)} == {"国家级": "block", "首选": "warn"}
+
+
+def test_a_kit_that_asks_for_too_much_keeps_nobody_from_rendering(cast: Cast, sign_in: SignIn) -> None:
+    kit = brand_kit(cast.team, cast.marketer, style_zh="晨光", style_en="x" * 300,
+                    loras=[{"name": f"gone-{n}", "weight": 1.0} for n in range(6)])
+    cast.campaign.brand_kit = kit
+    cast.campaign.save()
+    response = _render(sign_in(cast.marketer), cast, prompt_zh="红玫瑰", prompt_en="a rose " * 285)
+    batch = RenderBatch.objects.get()
+    assert response.status_code == 302 and batch.loras == []
+    # One phrase that does not fit leaves the other where it belongs.
+    assert batch.prompt_zh == "红玫瑰，晨光" and batch.prompt_en == ("a rose " * 285).strip()
+
+
 def test_the_composer_hears_of_words_while_it_is_filled(cast: Cast, sign_in: SignIn) -> None:
     found = sign_in(cast.marketer).post(reverse("tokens"), {
         "prompt_zh": "写「首选」", "prompt_en": "", "value": ["国家级", "x"]}).json()
     assert found["words"] == ["国家级", "首选"]
+
+
+def test_the_composer_hears_of_its_campaigns_own_words(cast: Cast, sign_in: SignIn) -> None:
+    cast.campaign.brand_kit = brand_kit(cast.team, cast.marketer)
+    cast.campaign.save()
+    Term.objects.create(kit=cast.campaign.brand_kit, text="云上", action="warn")
+    sent = {"prompt_zh": "写「云上」", "campaign": cast.campaign.slug}
+    assert sign_in(cast.marketer).post(reverse("tokens"), sent).json()["words"] == ["云上"]
+    assert sign_in(cast.stranger).post(reverse("tokens"), sent).json()["words"] == []  # not theirs to see
+    assert sign_in(cast.marketer).post(reverse("tokens"), sent | {"campaign": "\0"}).json()["words"] == []
+
+
+def test_the_reviewer_is_told_of_a_word(cast: Cast, sign_in: SignIn) -> None:
+    made = asset(cast.campaign, status=AssetStatus.IN_REVIEW)
+    page = reverse("review", args=[made.pk])
+    assert "needs a second look" not in sign_in(cast.reviewer).get(page).content.decode()
+    RenderBatch.objects.update(prompt_zh="写「首选」")
+    assert "“首选” needs a second look" in sign_in(cast.reviewer).get(page).content.decode()
 
 
 def test_admins_of_every_team_change_the_list(cast: Cast, sign_in: SignIn) -> None:

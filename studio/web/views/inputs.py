@@ -10,6 +10,7 @@ from studio import tokens as counter
 from studio.domain.errors import Invalid
 from studio.domain.prompting import clean_prompt, join_prompts
 from studio.domain.templating import MAX_VARIABLES
+from studio.models import Campaign
 from studio.services import terms
 from studio.web import model, slots
 from studio.web.http import StudioRequest, page, signed_in
@@ -45,7 +46,8 @@ def add_input(request: StudioRequest, slug: str) -> HttpResponse:
 def tokens(request: StudioRequest) -> HttpResponse:
     """How many tokens the two prompts have together, null when that can't be said; and words to be careful with.
 
-    `value` (several): what is typed into a template's variables.
+    `value` (several): what is typed into a template's variables. `campaign`: the slug of the one whose brand kit
+    has words of its own.
     """
     card = model.card()
     limit = card.max_tokens if card else 0
@@ -55,5 +57,7 @@ def tokens(request: StudioRequest) -> HttpResponse:
         texts = terms.picture_texts(prompts) + request.POST.getlist("value")[:MAX_VARIABLES * 2]
     except Invalid:
         found, texts = None, []
-    words = [one.found for one in terms.findings(None, texts)]
+    slug = request.POST.get("campaign", "").replace("\0", "")
+    campaign = Campaign.objects.visible_to(request.user).select_related("brand_kit").filter(slug=slug).first()
+    words = [one.found for one in terms.findings(campaign.brand_kit if campaign else None, texts)]
     return JsonResponse({"tokens": found, "limit": limit, "words": words})

@@ -13,7 +13,7 @@ from studio import permissions
 from studio.domain.errors import Invalid
 from studio.domain.states import AssetStatus
 from studio.models import Asset, Review
-from studio.services import reviews
+from studio.services import brands, reviews
 from studio.web import campaign_bar
 from studio.web.http import StudioRequest, back, page, say, signed_in
 from studio.web.texts import error_text
@@ -64,6 +64,7 @@ def _context(request: StudioRequest, asset: Asset, error: str = "", comment: str
         "may_review": permissions.decide(request.user, "asset.review", asset),
         "may_withdraw": permissions.decide(request.user, "asset.withdraw", asset),
         "in_review": asset.status == AssetStatus.IN_REVIEW,
+        "careful": [one.found for one in brands.findings_of(asset.job.batch)],
         "decided": asset.status in (AssetStatus.APPROVED, AssetStatus.CHANGES),
         "error": error, "comment": comment, **campaign_bar.counts(asset.campaign)}
 
